@@ -1,0 +1,2 @@
+//! The `netcheck` command.
+fn main() {}

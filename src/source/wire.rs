@@ -1,0 +1,874 @@
+//! The Kubernetes objects as they are written, cut down to the fields that decide connectivity.
+//!
+//! Field names and defaults are those of the API reference (Kubernetes 1.36; `policy.networking.k8s.io` v1alpha1 and
+//! v1alpha2). Nothing is validated or interpreted here. Policies keep every field of their API, so that a field
+//! that is not known can be told apart from one that is merely not needed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+
+use super::origin::Origin;
+
+/// Labels, annotations, `matchLabels`: sorted by key.
+pub type StringMap = BTreeMap<String, String>;
+
+/// An object that takes part, with where it was read.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The object.
+    pub object: Object,
+    /// Where it was read.
+    pub origin: Origin,
+}
+
+/// The kinds that take part.
+#[derive(Clone, Debug)]
+pub enum Object {
+    /// core/v1 Namespace.
+    Namespace(Namespace),
+    /// core/v1 Node.
+    Node(Node),
+    /// core/v1 Pod.
+    Pod(Box<Pod>),
+    /// A kind with a pod template.
+    Workload(Box<Workload>),
+    /// core/v1 Service.
+    Service(Box<Service>),
+    /// discovery.k8s.io/v1 EndpointSlice.
+    EndpointSlice(EndpointSlice),
+    /// core/v1 Endpoints.
+    Endpoints(Endpoints),
+    /// networking.k8s.io/v1 NetworkPolicy.
+    NetworkPolicy(Box<NetworkPolicy>),
+    /// policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy.
+    ClusterNetworkPolicy(Box<ClusterNetworkPolicy>),
+    /// policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy.
+    AdminNetworkPolicy(Box<AdminNetworkPolicy>),
+    /// policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy.
+    BaselineAdminNetworkPolicy(Box<AdminNetworkPolicy>),
+    /// A policy kind of a network plugin or mesh that can't be evaluated.
+    ForeignPolicy(ForeignPolicy),
+}
+
+/// `metadata`, cut down.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Metadata {
+    /// Name; empty where only `generateName` is given.
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    /// Prefix of a name made by the API server.
+    #[serde(deserialize_with = "null_as_default")]
+    pub generate_name: String,
+    /// Namespace; empty for cluster-wide kinds and for manifests that name none.
+    #[serde(deserialize_with = "null_as_default")]
+    pub namespace: String,
+    /// Labels.
+    #[serde(deserialize_with = "null_as_default")]
+    pub labels: StringMap,
+    /// Annotations.
+    #[serde(deserialize_with = "null_as_default")]
+    pub annotations: StringMap,
+    /// Owners.
+    #[serde(deserialize_with = "null_as_default")]
+    pub owner_references: Vec<OwnerReference>,
+    /// Set on an object that is being deleted.
+    pub deletion_timestamp: Option<String>,
+}
+
+/// An owner of an object.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct OwnerReference {
+    /// Kind of the owner.
+    pub kind: String,
+    /// Name of the owner.
+    pub name: String,
+    /// Whether this owner is the managing controller.
+    #[serde(deserialize_with = "null_as_default")]
+    pub controller: bool,
+}
+
+/// core/v1 Namespace.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Namespace {
+    /// Metadata.
+    pub metadata: Metadata,
+}
+
+/// core/v1 Node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Node {
+    /// Metadata.
+    pub metadata: Metadata,
+    /// Spec.
+    #[serde(deserialize_with = "null_as_default")]
+    pub spec: NodeSpec,
+    /// Status.
+    #[serde(deserialize_with = "null_as_default")]
+    pub status: NodeStatus,
+}
+
+/// `spec` of a Node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeSpec {
+    /// Pod address ranges of the node.
+    #[serde(rename = "podCIDRs", deserialize_with = "null_as_default")]
+    pub pod_cidrs: Vec<String>,
+}
+
+/// `status` of a Node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeStatus {
+    /// Its addresses.
+    #[serde(deserialize_with = "null_as_default")]
+    pub addresses: Vec<NodeAddress>,
+}
+
+/// An address of a Node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeAddress {
+    /// `InternalIP`, `ExternalIP`, `Hostname` …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The address, or a name.
+    pub address: String,
+}
+
+/// core/v1 Pod.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Pod {
+    /// Metadata.
+    pub metadata: Metadata,
+    /// Spec.
+    #[serde(deserialize_with = "null_as_default")]
+    pub spec: PodSpec,
+    /// Status.
+    #[serde(deserialize_with = "null_as_default")]
+    pub status: PodStatus,
+}
+
+/// `spec` of a Pod.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodSpec {
+    /// Node it runs on; empty until scheduled.
+    #[serde(deserialize_with = "null_as_default")]
+    pub node_name: String,
+    /// Whether it uses the node's network.
+    #[serde(deserialize_with = "null_as_default")]
+    pub host_network: bool,
+    /// ServiceAccount; empty means `default`.
+    #[serde(deserialize_with = "null_as_default")]
+    pub service_account_name: String,
+    /// Hostname in DNS.
+    #[serde(deserialize_with = "null_as_default")]
+    pub hostname: String,
+    /// Subdomain in DNS: the name of a headless Service.
+    #[serde(deserialize_with = "null_as_default")]
+    pub subdomain: String,
+    /// Containers.
+    #[serde(deserialize_with = "null_as_default")]
+    pub containers: Vec<Container>,
+    /// Init containers, sidecars among them.
+    #[serde(deserialize_with = "null_as_default")]
+    pub init_containers: Vec<Container>,
+}
+
+/// A container.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Container {
+    /// Name.
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    /// Declared ports.
+    #[serde(deserialize_with = "null_as_default")]
+    pub ports: Vec<ContainerPort>,
+    /// `Always` makes an init container a native sidecar (KEP-753).
+    #[serde(deserialize_with = "null_as_default")]
+    pub restart_policy: String,
+}
+
+/// A declared port of a container.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerPort {
+    /// IANA service name.
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    /// Number.
+    #[serde(deserialize_with = "null_as_default")]
+    pub container_port: i64,
+    /// `TCP` where missing.
+    #[serde(deserialize_with = "null_as_default")]
+    pub protocol: String,
+}
+
+/// `status` of a Pod.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodStatus {
+    /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
+    #[serde(deserialize_with = "null_as_default")]
+    pub phase: String,
+    /// First address.
+    #[serde(rename = "podIP", deserialize_with = "null_as_default")]
+    pub pod_ip: String,
+    /// All addresses, one a family.
+    #[serde(rename = "podIPs", deserialize_with = "null_as_default")]
+    pub pod_ips: Vec<PodIp>,
+    /// Address of its node.
+    #[serde(rename = "hostIP", deserialize_with = "null_as_default")]
+    pub host_ip: String,
+    /// Conditions.
+    #[serde(deserialize_with = "null_as_default")]
+    pub conditions: Vec<Condition>,
+}
+
+/// An address of a Pod.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PodIp {
+    /// The address.
+    pub ip: String,
+}
+
+/// A condition of an object.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Condition {
+    /// Type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False`, `Unknown`.
+    pub status: String,
+}
+
+/// A kind with a pod template: Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob, ReplicationController.
+#[derive(Clone, Debug, Default)]
+pub struct Workload {
+    /// Its kind, as written.
+    pub kind: String,
+    /// Metadata.
+    pub metadata: Metadata,
+    /// `spec.replicas`; none where missing, or where the kind has none.
+    pub replicas: Option<i64>,
+    /// `spec.serviceName` of a StatefulSet.
+    pub service_name: String,
+    /// The template.
+    pub template: PodTemplate,
+}
+
+/// `spec.template` of a workload.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PodTemplate {
+    /// Metadata.
+    #[serde(deserialize_with = "null_as_default")]
+    pub metadata: Metadata,
+    /// Spec.
+    #[serde(deserialize_with = "null_as_default")]
+    pub spec: PodSpec,
+}
+
+/// core/v1 Service.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Service {
+    /// Metadata.
+    pub metadata: Metadata,
+    /// Spec.
+    #[serde(deserialize_with = "null_as_default")]
+    pub spec: ServiceSpec,
+    /// Status.
+    #[serde(deserialize_with = "null_as_default")]
+    pub status: ServiceStatus,
+}
+
+/// `spec` of a Service.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceSpec {
+    /// `ClusterIP` where missing.
+    #[serde(rename = "type", deserialize_with = "null_as_default")]
+    pub kind: String,
+    /// First virtual address; `None` for a headless Service.
+    #[serde(rename = "clusterIP", deserialize_with = "null_as_default")]
+    pub cluster_ip: String,
+    /// All virtual addresses.
+    #[serde(rename = "clusterIPs", deserialize_with = "null_as_default")]
+    pub cluster_ips: Vec<String>,
+    /// Further addresses that the nodes accept.
+    #[serde(rename = "externalIPs", deserialize_with = "null_as_default")]
+    pub external_ips: Vec<String>,
+    /// Requested load balancer address (deprecated).
+    #[serde(rename = "loadBalancerIP", deserialize_with = "null_as_default")]
+    pub load_balancer_ip: String,
+    /// The name an ExternalName Service stands for.
+    #[serde(deserialize_with = "null_as_default")]
+    pub external_name: String,
+    /// Pods behind it; missing means endpoints are managed by hand.
+    pub selector: Option<StringMap>,
+    /// Ports.
+    #[serde(deserialize_with = "null_as_default")]
+    pub ports: Vec<ServicePort>,
+    /// Whether DNS and routing include pods that are not ready.
+    #[serde(deserialize_with = "null_as_default")]
+    pub publish_not_ready_addresses: bool,
+    /// `Cluster` where missing.
+    #[serde(deserialize_with = "null_as_default")]
+    pub internal_traffic_policy: String,
+    /// `Cluster` where missing.
+    #[serde(deserialize_with = "null_as_default")]
+    pub external_traffic_policy: String,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServicePort {
+    /// Name.
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    /// Number.
+    pub port: i64,
+    /// `TCP` where missing.
+    #[serde(deserialize_with = "null_as_default")]
+    pub protocol: String,
+    /// Number or name of the pod's port; the same number where missing.
+    pub target_port: Option<IntOrString>,
+    /// Port on every node.
+    #[serde(deserialize_with = "null_as_default")]
+    pub node_port: i64,
+}
+
+/// `status` of a Service.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceStatus {
+    /// Load balancer.
+    #[serde(deserialize_with = "null_as_default")]
+    pub load_balancer: LoadBalancer,
+}
+
+/// `status.loadBalancer`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LoadBalancer {
+    /// Its addresses.
+    #[serde(deserialize_with = "null_as_default")]
+    pub ingress: Vec<LoadBalancerIngress>,
+}
+
+/// An address of a load balancer.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LoadBalancerIngress {
+    /// Address.
+    #[serde(deserialize_with = "null_as_default")]
+    pub ip: String,
+    /// DNS name.
+    #[serde(deserialize_with = "null_as_default")]
+    pub hostname: String,
+}
+
+/// discovery.k8s.io/v1 EndpointSlice.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EndpointSlice {
+    /// Metadata; the Service is in label `kubernetes.io/service-name`.
+    pub metadata: Metadata,
+    /// `IPv4`, `IPv6`, `FQDN`.
+    pub address_type: String,
+    /// Endpoints.
+    #[serde(deserialize_with = "null_as_default")]
+    pub endpoints: Vec<SliceEndpoint>,
+    /// Ports of every endpoint in the slice.
+    #[serde(deserialize_with = "null_as_default")]
+    pub ports: Vec<SlicePort>,
+}
+
+/// An endpoint of a slice.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SliceEndpoint {
+    /// Addresses that stand for the same endpoint.
+    #[serde(deserialize_with = "null_as_default")]
+    pub addresses: Vec<String>,
+    /// Conditions.
+    #[serde(deserialize_with = "null_as_default")]
+    pub conditions: SliceConditions,
+    /// Pod behind it.
+    pub target_ref: Option<ObjectReference>,
+    /// Node it runs on.
+    #[serde(deserialize_with = "null_as_default")]
+    pub node_name: String,
+}
+
+/// Conditions of an endpoint; a missing `ready` counts as ready, a missing `terminating` as not (API reference).
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SliceConditions {
+    /// Ready to receive traffic.
+    pub ready: Option<bool>,
+    /// Able to serve, even while terminating; missing means the same as `ready`.
+    pub serving: Option<bool>,
+    /// Being deleted.
+    pub terminating: Option<bool>,
+}
+
+/// A reference to an object.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ObjectReference {
+    /// Kind.
+    #[serde(deserialize_with = "null_as_default")]
+    pub kind: String,
+    /// Name.
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    /// Namespace.
+    #[serde(deserialize_with = "null_as_default")]
+    pub namespace: String,
+}
+
+/// A port of a slice or of Endpoints.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SlicePort {
+    /// Name of the Service's port.
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    /// Number on the endpoint; missing means all ports.
+    pub port: Option<i64>,
+    /// `TCP` where missing.
+    #[serde(deserialize_with = "null_as_default")]
+    pub protocol: String,
+}
+
+/// core/v1 Endpoints, named like its Service.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Endpoints {
+    /// Metadata.
+    pub metadata: Metadata,
+    /// Subsets.
+    #[serde(deserialize_with = "null_as_default")]
+    pub subsets: Vec<EndpointSubset>,
+}
+
+/// Addresses that share ports.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EndpointSubset {
+    /// Ready addresses.
+    #[serde(deserialize_with = "null_as_default")]
+    pub addresses: Vec<EndpointAddress>,
+    /// Addresses that are not ready.
+    #[serde(deserialize_with = "null_as_default")]
+    pub not_ready_addresses: Vec<EndpointAddress>,
+    /// Ports.
+    #[serde(deserialize_with = "null_as_default")]
+    pub ports: Vec<SlicePort>,
+}
+
+/// An address of Endpoints.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EndpointAddress {
+    /// Address.
+    pub ip: String,
+    /// Node it runs on.
+    #[serde(deserialize_with = "null_as_default")]
+    pub node_name: String,
+    /// Pod behind it.
+    pub target_ref: Option<ObjectReference>,
+}
+
+/// A number or a name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum IntOrString {
+    /// A number, as written: not yet checked against 1 to 65535.
+    Int(i64),
+    /// A name.
+    String(String),
+}
+
+/// A label selector. Missing (`None` in its owner) and empty are different things.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LabelSelector {
+    /// Every pair must be present.
+    #[serde(deserialize_with = "null_as_default")]
+    pub match_labels: StringMap,
+    /// Every requirement must hold.
+    #[serde(deserialize_with = "null_as_default")]
+    pub match_expressions: Vec<Requirement>,
+}
+
+/// A requirement of a label selector.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Requirement {
+    /// Label key.
+    pub key: String,
+    /// `In`, `NotIn`, `Exists`, `DoesNotExist`.
+    pub operator: String,
+    /// Values of `In` and `NotIn`.
+    #[serde(deserialize_with = "null_as_default")]
+    pub values: Vec<String>,
+}
+
+/// networking.k8s.io/v1 NetworkPolicy.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NetworkPolicy {
+    /// `networking.k8s.io/v1`.
+    pub api_version: String,
+    /// `NetworkPolicy`.
+    pub kind: String,
+    /// Metadata.
+    pub metadata: Metadata,
+    /// Spec.
+    #[serde(deserialize_with = "null_as_default")]
+    pub spec: NetworkPolicySpec,
+}
+
+/// `spec` of a NetworkPolicy.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NetworkPolicySpec {
+    /// Pods it selects; empty or missing selects all of its namespace.
+    #[serde(deserialize_with = "null_as_default")]
+    pub pod_selector: LabelSelector,
+    /// `Ingress`, `Egress`; see SEMANTICS 2 for where it is missing.
+    #[serde(deserialize_with = "null_as_default")]
+    pub policy_types: Vec<String>,
+    /// Ingress rules.
+    #[serde(deserialize_with = "null_as_default")]
+    pub ingress: Vec<IngressRule>,
+    /// Egress rules.
+    #[serde(deserialize_with = "null_as_default")]
+    pub egress: Vec<EgressRule>,
+}
+
+/// An ingress rule.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct IngressRule {
+    /// Peers; empty or missing means any.
+    #[serde(deserialize_with = "null_as_default")]
+    pub from: Vec<NetworkPolicyPeer>,
+    /// Ports; empty or missing means any.
+    #[serde(deserialize_with = "null_as_default")]
+    pub ports: Vec<NetworkPolicyPort>,
+}
+
+/// An egress rule.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct EgressRule {
+    /// Peers; empty or missing means any.
+    #[serde(deserialize_with = "null_as_default")]
+    pub to: Vec<NetworkPolicyPeer>,
+    /// Ports; empty or missing means any.
+    #[serde(deserialize_with = "null_as_default")]
+    pub ports: Vec<NetworkPolicyPort>,
+}
+
+/// A peer: either an `ipBlock`, or one or both selectors.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NetworkPolicyPeer {
+    /// Pods, in the policy's namespace unless `namespace_selector` is given.
+    pub pod_selector: Option<LabelSelector>,
+    /// Namespaces.
+    pub namespace_selector: Option<LabelSelector>,
+    /// Addresses.
+    pub ip_block: Option<IpBlock>,
+}
+
+/// A range of addresses with holes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct IpBlock {
+    /// The range.
+    pub cidr: String,
+    /// Ranges inside it that are left out.
+    #[serde(deserialize_with = "null_as_default")]
+    pub except: Vec<String>,
+}
+
+/// A port of a rule.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NetworkPolicyPort {
+    /// `TCP` where missing.
+    pub protocol: Option<String>,
+    /// Number or name; missing means all of the protocol.
+    pub port: Option<IntOrString>,
+    /// Last number of a range that starts at `port`.
+    pub end_port: Option<i64>,
+}
+
+/// policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterNetworkPolicy {
+    /// `policy.networking.k8s.io/v1alpha2`.
+    pub api_version: String,
+    /// `ClusterNetworkPolicy`.
+    pub kind: String,
+    /// Metadata.
+    pub metadata: Metadata,
+    /// Spec.
+    #[serde(deserialize_with = "null_as_default")]
+    pub spec: ClusterNetworkPolicySpec,
+}
+
+/// `spec` of a ClusterNetworkPolicy.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ClusterNetworkPolicySpec {
+    /// `Admin` or `Baseline`.
+    pub tier: String,
+    /// 0 to 1000; lower goes first.
+    pub priority: Option<i64>,
+    /// Pods it applies to.
+    pub subject: Option<AdminSubject>,
+    /// Ingress rules, in order.
+    #[serde(deserialize_with = "null_as_default")]
+    pub ingress: Vec<ClusterIngressRule>,
+    /// Egress rules, in order.
+    #[serde(deserialize_with = "null_as_default")]
+    pub egress: Vec<ClusterEgressRule>,
+}
+
+/// Pods that a cluster-wide policy applies to, or one of its peers: exactly one field.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AdminSubject {
+    /// All pods of the namespaces.
+    pub namespaces: Option<LabelSelector>,
+    /// Some pods of the namespaces.
+    pub pods: Option<NamespacedPod>,
+}
+
+/// Pods by both selectors.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NamespacedPod {
+    /// Namespaces; empty means all.
+    #[serde(deserialize_with = "null_as_default")]
+    pub namespace_selector: LabelSelector,
+    /// Pods of these; empty means all.
+    #[serde(deserialize_with = "null_as_default")]
+    pub pod_selector: LabelSelector,
+}
+
+/// An ingress rule of a ClusterNetworkPolicy.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ClusterIngressRule {
+    /// Name.
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    /// `Accept`, `Deny`, `Pass`.
+    pub action: String,
+    /// Peers.
+    #[serde(deserialize_with = "null_as_default")]
+    pub from: Vec<AdminSubject>,
+    /// Protocols and ports; missing means any.
+    pub protocols: Option<Vec<ClusterProtocol>>,
+}
+
+/// An egress rule of a ClusterNetworkPolicy.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ClusterEgressRule {
+    /// Name.
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    /// `Accept`, `Deny`, `Pass`.
+    pub action: String,
+    /// Peers.
+    #[serde(deserialize_with = "null_as_default")]
+    pub to: Vec<EgressPeer>,
+    /// Protocols and ports; missing means any.
+    pub protocols: Option<Vec<ClusterProtocol>>,
+}
+
+/// A peer of an egress rule of a cluster-wide policy: exactly one field.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EgressPeer {
+    /// All pods of the namespaces.
+    pub namespaces: Option<LabelSelector>,
+    /// Some pods of the namespaces.
+    pub pods: Option<NamespacedPod>,
+    /// Nodes.
+    pub nodes: Option<LabelSelector>,
+    /// Ranges of addresses.
+    pub networks: Option<Vec<String>>,
+    /// DNS names.
+    pub domain_names: Option<Vec<String>>,
+}
+
+/// A protocol of a ClusterNetworkPolicy rule: exactly one field.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterProtocol {
+    /// TCP.
+    pub tcp: Option<ClusterPort>,
+    /// UDP.
+    pub udp: Option<ClusterPort>,
+    /// SCTP.
+    pub sctp: Option<ClusterPort>,
+    /// A named port of the destination pod, of any protocol.
+    pub destination_named_port: Option<String>,
+}
+
+/// Ports of a protocol; missing means all.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterPort {
+    /// Destination port.
+    pub destination_port: Option<ClusterPortRange>,
+}
+
+/// A port or a range: exactly one field.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ClusterPortRange {
+    /// One port.
+    pub number: Option<i64>,
+    /// A range.
+    pub range: Option<PortRange>,
+}
+
+/// `start` to `end`, both included.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PortRange {
+    /// First port.
+    pub start: i64,
+    /// Last port.
+    pub end: i64,
+    /// v1alpha1 only; `TCP` where missing.
+    pub protocol: Option<String>,
+}
+
+/// policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy and BaselineAdminNetworkPolicy, which differ in `priority` and actions.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AdminNetworkPolicy {
+    /// `policy.networking.k8s.io/v1alpha1`.
+    pub api_version: String,
+    /// `AdminNetworkPolicy` or `BaselineAdminNetworkPolicy`.
+    pub kind: String,
+    /// Metadata.
+    pub metadata: Metadata,
+    /// Spec.
+    #[serde(deserialize_with = "null_as_default")]
+    pub spec: AdminNetworkPolicySpec,
+}
+
+/// `spec` of an AdminNetworkPolicy.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AdminNetworkPolicySpec {
+    /// 0 to 1000; lower goes first. The baseline has none.
+    pub priority: Option<i64>,
+    /// Pods it applies to.
+    pub subject: Option<AdminSubject>,
+    /// Ingress rules, in order.
+    #[serde(deserialize_with = "null_as_default")]
+    pub ingress: Vec<AdminIngressRule>,
+    /// Egress rules, in order.
+    #[serde(deserialize_with = "null_as_default")]
+    pub egress: Vec<AdminEgressRule>,
+}
+
+/// An ingress rule of an AdminNetworkPolicy.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AdminIngressRule {
+    /// Name.
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    /// `Allow`, `Deny`, `Pass`.
+    pub action: String,
+    /// Peers.
+    #[serde(deserialize_with = "null_as_default")]
+    pub from: Vec<AdminSubject>,
+    /// Ports; missing means any.
+    pub ports: Option<Vec<AdminPort>>,
+}
+
+/// An egress rule of an AdminNetworkPolicy.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AdminEgressRule {
+    /// Name.
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    /// `Allow`, `Deny`, `Pass`.
+    pub action: String,
+    /// Peers.
+    #[serde(deserialize_with = "null_as_default")]
+    pub to: Vec<EgressPeer>,
+    /// Ports; missing means any.
+    pub ports: Option<Vec<AdminPort>>,
+}
+
+/// A port of an AdminNetworkPolicy rule: exactly one field.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AdminPort {
+    /// One port.
+    pub port_number: Option<AdminPortNumber>,
+    /// A range.
+    pub port_range: Option<PortRange>,
+    /// A named port of the destination pod.
+    pub named_port: Option<String>,
+}
+
+/// A protocol and a number.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AdminPortNumber {
+    /// `TCP` where missing.
+    pub protocol: Option<String>,
+    /// Number.
+    pub port: i64,
+}
+
+/// A policy of a kind that can't be evaluated: only what tells which flows it could touch.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ForeignPolicy {
+    /// API group and version.
+    pub api_version: String,
+    /// Kind.
+    pub kind: String,
+    /// Metadata.
+    pub metadata: Metadata,
+}
+
+/// A JSON `null` is the field's default, as the API server takes it.
+pub fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}

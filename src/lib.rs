@@ -4,4 +4,9 @@
 //! rule model, `reach` evaluates, `analysis` turns verdicts into findings, `report` prints them.
 
 pub mod analysis;
+// What the live probe and the probe agent say to each other; the agent (`src/agent/`) uses nothing else of this crate.
+#[path = "agent/record.rs"]
+pub mod probe_record;
+#[path = "agent/target.rs"]
+pub mod probe_target;
 pub mod source;

@@ -4,8 +4,15 @@
 //! and field. What a policy means is not known here.
 
 pub mod diagnostic;
+mod kind;
+pub mod load;
+mod map;
 pub mod origin;
+mod scalar;
 pub mod wire;
+mod yaml;
 
 pub use diagnostic::{Diagnostic, Label, Part, Place, Severity};
+pub use load::{Input, Limits, LoadError, Loader, Options, load_paths, load_text};
+pub use map::SourceMap;
 pub use origin::{FieldPath, Origin, Segment, SourceId};

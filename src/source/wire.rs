@@ -267,6 +267,48 @@ pub struct Workload {
     pub template: PodTemplate,
 }
 
+impl<'de> Deserialize<'de> for Workload {
+    /// The template is `spec.template`, and `spec.jobTemplate.spec.template` in a CronJob.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Written {
+            kind: String,
+            metadata: Metadata,
+            #[serde(deserialize_with = "null_as_default")]
+            spec: Spec,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(rename_all = "camelCase", default)]
+        struct Spec {
+            replicas: Option<i64>,
+            #[serde(deserialize_with = "null_as_default")]
+            service_name: String,
+            #[serde(deserialize_with = "null_as_default")]
+            template: PodTemplate,
+            job_template: Option<JobTemplate>,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct JobTemplate {
+            #[serde(deserialize_with = "null_as_default")]
+            spec: JobSpec,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct JobSpec {
+            #[serde(deserialize_with = "null_as_default")]
+            template: PodTemplate,
+        }
+        let Written { kind, metadata, spec } = Written::deserialize(deserializer)?;
+        let template = match spec.job_template {
+            Some(job) => job.spec.template,
+            None => spec.template,
+        };
+        Ok(Self { kind, metadata, replicas: spec.replicas, service_name: spec.service_name, template })
+    }
+}
+
 /// `spec.template` of a workload.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]

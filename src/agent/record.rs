@@ -131,8 +131,10 @@ impl fmt::Display for Class {
 pub enum Step {
     /// The agent dialled its own listener; index: the address, in the order tried.
     Control,
-    /// A name server was asked; index: its place in `resolv.conf`.
-    Server,
+    /// A name server was asked over UDP; index: its place in `resolv.conf`.
+    ServerUdp,
+    /// A name server was asked over TCP, which long answers need; index: its place in `resolv.conf`.
+    ServerTcp,
     /// A target's name was resolved; index: the target's place in the batch.
     Name,
     /// One address of a target was dialled; index: the target's place in the batch.
@@ -143,14 +145,16 @@ impl Step {
     fn letter(self) -> &'static str {
         match self {
             Step::Control => "c",
-            Step::Server => "s",
+            Step::ServerUdp => "u",
+            Step::ServerTcp => "t",
             Step::Name => "d",
             Step::Probe => "p",
         }
     }
 
     fn from_letter(letter: &str) -> Option<Step> {
-        [Step::Control, Step::Server, Step::Name, Step::Probe].into_iter().find(|step| step.letter() == letter)
+        let all = [Step::Control, Step::ServerUdp, Step::ServerTcp, Step::Name, Step::Probe];
+        all.into_iter().find(|step| step.letter() == letter)
     }
 }
 
@@ -184,10 +188,6 @@ pub enum Detail {
     Answered,
     /// The response code of a DNS answer.
     Rcode(u8),
-    /// A name server was asked over UDP.
-    Udp,
-    /// A name server was asked over TCP.
-    Tcp,
     /// A name was resolved: with which entry of the search list (0: as it stands), to how many addresses.
     Resolved {
         /// The entry of the search list, from 1; 0 for the name as it stands.
@@ -215,8 +215,6 @@ impl fmt::Display for Detail {
             Detail::Closed => f.write_str("closed"),
             Detail::Answered => f.write_str("answered"),
             Detail::Rcode(number) => write!(f, "rcode{number}"),
-            Detail::Udp => f.write_str("udp"),
-            Detail::Tcp => f.write_str("tcp"),
             Detail::Resolved { search, addresses } => write!(f, "search{search}.{addresses}"),
             Detail::Port(port) => write!(f, "port{port}"),
         }
@@ -230,8 +228,6 @@ impl Detail {
             "not-tls" => return Some(Detail::NotTls),
             "closed" => return Some(Detail::Closed),
             "answered" => return Some(Detail::Answered),
-            "udp" => return Some(Detail::Udp),
-            "tcp" => return Some(Detail::Tcp),
             _ => {}
         }
         if let Some(rest) = text.strip_prefix("icmp") {

@@ -56,6 +56,13 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether diagnostics point into its objects, so that their text is worth keeping.
+    pub fn decides(self) -> bool {
+        !matches!(self, Self::Pod | Self::Workload | Self::Node | Self::EndpointSlice | Self::Endpoints)
+    }
+}
+
 /// The kind of an object, or the message of the API server that has no such kind.
 pub fn classify(api_version: &str, kind: &str) -> Result<Kind, String> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));

@@ -5,17 +5,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Part, Severity};
-use super::kind::{self, Kind};
-use super::map::{Layout, Source, SourceMap};
+use super::json::{self, JsonError};
+use super::map::{JsonDocument, Layout, Source, SourceMap, Text};
+use super::object::{self, Parsed, TypeMeta};
 use super::origin::{FieldPath, Origin, SourceId};
-use super::wire::{Loaded, Metadata, Object};
+use super::wire::Loaded;
 use super::yaml;
 
 /// How to read.
@@ -134,11 +138,7 @@ impl Loader {
     /// Reads a file, the files of a directory, or standard input for `-`.
     pub fn path(&mut self, path: &Path) {
         if path.as_os_str() == "-" {
-            let mut bytes = Vec::new();
-            match std::io::stdin().lock().read_to_end(&mut bytes) {
-                Ok(_) => self.bytes("-", bytes),
-                Err(error) => self.errors.push(Diagnostic::error(format!("can't read standard input: {error}"))),
-            }
+            self.stream("-", io::stdin().lock(), None);
         } else if path.is_dir() {
             self.directory(path);
         } else {
@@ -183,188 +183,325 @@ impl Loader {
     }
 
     fn file(&mut self, path: &Path) {
-        match std::fs::read(path) {
-            Ok(bytes) => self.bytes(&path.display().to_string(), bytes),
-            Err(error) => {
-                let why = match error.kind() {
-                    std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-                    std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-                    _ => error.to_string(),
-                };
-                self.errors.push(Diagnostic::error(format!("can't read `{}`: {why}", path.display())));
-            }
+        let name = path.display().to_string();
+        let failed = |error: io::Error| {
+            let why = match error.kind() {
+                io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+                io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+                _ => error.to_string(),
+            };
+            Diagnostic::error(format!("can't read `{name}`: {why}"))
+        };
+        match File::open(path) {
+            Ok(file) => self.stream(&name, file, Some(path)),
+            Err(error) => self.errors.push(failed(error)),
         }
     }
 
+    /// A file or standard input. Large JSON is read as a stream, everything else is kept.
+    fn stream(&mut self, name: &str, reader: impl Read, path: Option<&Path>) {
+        let mut reader = reader;
+        let mut head = Vec::new();
+        if let Err(error) = reader.by_ref().take(KEPT_JSON + 1).read_to_end(&mut head) {
+            self.errors.push(Diagnostic::error(format!("can't read `{name}`: {error}")));
+            return;
+        }
+        let limits = &self.options.limits;
+        if looks_like_json(&head) {
+            if head.len() as u64 > KEPT_JSON {
+                let text = match path {
+                    Some(path) => Text::File(path.to_owned()),
+                    None => Text::Items(BTreeMap::new()),
+                };
+                self.json(name, text, head.as_slice().chain(reader));
+            } else {
+                self.bytes(name, head);
+            }
+            return;
+        }
+        let limit = limits.yaml_bytes;
+        if head.len() as u64 > KEPT_JSON
+            && let Err(error) = reader.take(limit.saturating_sub(KEPT_JSON)).read_to_end(&mut head)
+        {
+            self.errors.push(Diagnostic::error(format!("can't read `{name}`: {error}")));
+            return;
+        }
+        self.bytes(name, head);
+    }
+
     fn bytes(&mut self, name: &str, bytes: Vec<u8>) {
+        let json = looks_like_json(&bytes);
+        let limit = if json { self.options.limits.json_bytes } else { self.options.limits.yaml_bytes };
+        if bytes.len() as u64 > limit {
+            self.errors.push(too_large(name, limit, json));
+            return;
+        }
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
                 let line = error.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
-                self.errors.push(Diagnostic::error(format!("`{name}` is not UTF-8 text: line {line}, byte {at}")));
+                self.errors.push(Diagnostic::error(format!("`{name}` is not UTF-8 text: see line {line}, byte {at}")));
                 return;
             }
         };
-        if text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']) {
-            self.json(name, text.into());
+        if json {
+            let text: Arc<str> = text.into();
+            self.json(name, Text::Kept(text.clone()), text.as_bytes());
         } else {
             self.yaml(name, text.into());
         }
     }
 
-    fn json(&mut self, name: &str, text: Arc<str>) {
-        let source =
-            self.input.sources.push(Source { name: name.to_owned(), layout: Layout::Json, text: text.clone() });
-        match serde_json::from_str::<Value>(text.trim_start_matches('\u{feff}')) {
-            Ok(value) => self.document(Origin { source, document: 0, item: None }, value),
-            Err(error) => self.errors.push(Diagnostic::error(error.to_string()).at_bytes(source, 0..0, String::new())),
+    fn json(&mut self, name: &str, text: Text, reader: impl Read) {
+        let keep_items = matches!(text, Text::Items(_));
+        let source = self.input.sources.push(Source { name: name.to_owned(), layout: Layout::Json(Vec::new()), text });
+        let limit = self.options.limits.json_bytes;
+        let mut dump = Dump { source, keep_items, ..Dump::default() };
+        let result = json::parts(reader, limit, |part| match part {
+            json::Part::Document { bytes, start } => {
+                let type_meta = TypeMeta::of_json(bytes);
+                dump.add(bytes, start, type_meta, None);
+                dump.flush(self);
+                dump.documents.push(JsonDocument { range: start..start + bytes.len() as u64, items: Vec::new() });
+            }
+            json::Part::Item { bytes, start, list } => {
+                let type_meta = TypeMeta::of_json(bytes).or_item_of(list.api_version.as_deref(), list.kind.as_deref());
+                dump.add(bytes, start, type_meta, u32::try_from(dump.items.len()).ok());
+                dump.items.push(start..start + bytes.len() as u64);
+                if dump.batch_bytes > BATCH {
+                    dump.flush(self);
+                }
+            }
+            json::Part::End { list, start, end } => {
+                for raw in &mut dump.batch {
+                    raw.type_meta = std::mem::take(&mut raw.type_meta)
+                        .or_item_of(list.api_version.as_deref(), list.kind.as_deref());
+                }
+                dump.flush(self);
+                dump.documents.push(JsonDocument { range: start..end, items: std::mem::take(&mut dump.items) });
+            }
+        });
+        if result.is_err() {
+            // The items before the error were read; their places are still to be found.
+            dump.flush(self);
+            let items = std::mem::take(&mut dump.items);
+            dump.documents.push(JsonDocument { range: 0..0, items });
+        }
+        if let Some(source) = self.input.sources.get_mut(source) {
+            source.layout = Layout::Json(dump.documents);
+            if keep_items {
+                source.text = Text::Items(dump.kept);
+            }
+        }
+        match result {
+            Ok(()) => {}
+            Err(JsonError::Io(error)) => {
+                self.errors.push(Diagnostic::error(format!("can't read `{name}`: {error}")));
+            }
+            Err(JsonError::TooLarge(limit)) => self.errors.push(too_large(name, limit, true)),
+            Err(JsonError::Syntax(message, at)) => self.errors.push(json_diagnostic(source, &message, at)),
         }
     }
 
     fn yaml(&mut self, name: &str, text: Arc<str>) {
-        let documents = yaml::documents(&text);
+        let (documents, wrong) = yaml::documents(&text);
         let source = self.input.sources.push(Source {
             name: name.to_owned(),
             layout: Layout::Yaml(documents.clone()),
-            text: text.clone(),
+            text: Text::Kept(text.clone()),
         });
+        self.errors.extend(wrong.into_iter().map(|error| yaml_diagnostic(source, error)));
         let limits = &self.options.limits;
+        if documents.len() > limits.documents {
+            let message = format!("`{name}` has more than {} documents", limits.documents);
+            self.errors.push(Diagnostic::error(message));
+            return;
+        }
         let bounds = yaml::Bounds { depth: limits.depth, nodes: limits.nodes, alias_nodes: limits.alias_nodes };
+        let mut secrets = Vec::new();
         for (number, document) in documents.iter().enumerate() {
             match yaml::value(&text, &document.range, &bounds) {
                 Ok(Value::Null) => {}
                 Ok(value) => {
-                    let document = u32::try_from(number).unwrap_or(u32::MAX);
-                    self.document(Origin { source, document, item: None }, value);
-                }
-                Err(error) => self.errors.push(yaml_diagnostic(source, error)),
-            }
-        }
-    }
-
-    /// A document: an object, or a `List` of them.
-    fn document(&mut self, origin: Origin, mut value: Value) {
-        let kind = string(&value, "kind").unwrap_or_default().to_owned();
-        if kind.ends_with("List")
-            && let Some(Value::Array(items)) = value.get_mut("items").map(Value::take)
-        {
-            let item_kind = kind.strip_suffix("List").unwrap_or_default().to_owned();
-            let version = string(&value, "apiVersion").unwrap_or_default().to_owned();
-            for (index, mut item) in items.into_iter().enumerate() {
-                if !item_kind.is_empty()
-                    && let Some(map) = item.as_object_mut()
-                {
-                    map.entry("kind").or_insert_with(|| item_kind.clone().into());
-                    map.entry("apiVersion").or_insert_with(|| version.clone().into());
-                }
-                let item_origin = Origin { item: u32::try_from(index).ok(), ..origin };
-                self.object(item_origin, &item);
-            }
-        } else {
-            self.object(origin, &value);
-        }
-    }
-
-    fn object(&mut self, origin: Origin, value: &Value) {
-        let Some((version, name)) = self.type_meta(origin, value) else { return };
-        let kind = match kind::classify(&version, &name) {
-            Ok(kind) => kind,
-            Err(message) => {
-                let mut error =
-                    Diagnostic::error(message).at(origin, FieldPath::keys("apiVersion"), Part::Value, String::new());
-                if let Some(expected) = kind::expected_version(&name) {
-                    error = error.help(format!("a {name} is `apiVersion: {expected}`"));
-                }
-                self.errors.push(error);
-                return;
-            }
-        };
-        match kind::deserialize(kind, value) {
-            Ok(Some(object)) => self.keep(origin, kind, object),
-            Ok(None) => *self.input.skipped.entry(name).or_default() += 1,
-            Err(error) => self.errors.push(Diagnostic::error(error.to_string()).at(
-                origin,
-                FieldPath::root(),
-                Part::Entry,
-                String::new(),
-            )),
-        }
-    }
-
-    /// `apiVersion` and `kind`, which kubectl asks for before anything else.
-    fn type_meta(&mut self, origin: Origin, value: &Value) -> Option<(String, String)> {
-        if self.found && value.get("apiVersion").is_none() && value.get("kind").is_none() {
-            // A directory holds other things too, such as Helm values; a file that is named is meant.
-            self.input.warnings.push(
-                Diagnostic::warning("passed over: neither `apiVersion` nor `kind`, so not a Kubernetes object").at(
-                    origin,
-                    FieldPath::root(),
-                    Part::Value,
-                    String::new(),
-                ),
-            );
-            return None;
-        }
-        if !value.is_object() {
-            self.errors.push(
-                Diagnostic::error("expected a Kubernetes object, a mapping with `apiVersion` and `kind`").at(
-                    origin,
-                    FieldPath::root(),
-                    Part::Value,
-                    String::new(),
-                ),
-            );
-            return None;
-        }
-        let (version, kind) = (string(value, "apiVersion"), string(value, "kind"));
-        match (version, kind) {
-            (Some(version), Some(kind)) => Some((version.to_owned(), kind.to_owned())),
-            (version, kind) => {
-                for (missing, field) in [(kind.is_none(), "kind"), (version.is_none(), "apiVersion")] {
-                    if missing {
-                        self.errors.push(Diagnostic::error(format!("Object '{field}' is missing")).at(
-                            origin,
-                            FieldPath::keys(field),
-                            Part::Entry,
-                            String::new(),
-                        ));
+                    let number = u32::try_from(number).unwrap_or(u32::MAX);
+                    if self.document(Origin { source, document: number, item: None }, &value) {
+                        secrets.push(document.range.clone());
                     }
                 }
-                None
+                Err(error) => {
+                    if text[document.range.clone()].lines().any(|line| line.trim_end() == "kind: Secret") {
+                        secrets.push(document.range.clone());
+                    }
+                    self.errors.push(yaml_diagnostic(source, error));
+                }
             }
+        }
+        if !secrets.is_empty()
+            && let Some(source) = self.input.sources.get_mut(source)
+        {
+            source.text = Text::Kept(without_secrets(&text, &secrets).into());
         }
     }
 
-    fn keep(&mut self, origin: Origin, kind: Kind, mut object: Object) {
-        if kind.namespaced()
-            && let Some(metadata) = metadata_mut(&mut object)
-            && metadata.namespace.is_empty()
-        {
+    /// A document: an object, or a `List` of them. Whether it holds a Secret.
+    fn document(&mut self, origin: Origin, value: &Value) -> bool {
+        let type_meta = TypeMeta::of(value);
+        let mut secret = false;
+        match (&type_meta.kind, value.get("items")) {
+            (Some(kind), Some(Value::Array(items))) if kind.ends_with("List") => {
+                for (index, item) in items.iter().enumerate() {
+                    let item_meta =
+                        TypeMeta::of(item).or_item_of(type_meta.api_version.as_deref(), type_meta.kind.as_deref());
+                    secret |= item_meta.kind.as_deref() == Some("Secret");
+                    let origin = Origin { item: u32::try_from(index).ok(), ..origin };
+                    self.apply(origin, object::from_value(origin, &item_meta, item));
+                }
+            }
+            _ => {
+                if self.found && type_meta == TypeMeta::default() {
+                    // A directory holds other things too, such as Helm values; a file that is named is meant.
+                    self.input.warnings.push(not_an_object(origin));
+                    return false;
+                }
+                secret = type_meta.kind.as_deref() == Some("Secret");
+                self.apply(origin, object::from_value(origin, &type_meta, value));
+            }
+        }
+        secret
+    }
+
+    /// Takes over what an object turned out to be.
+    fn apply(&mut self, origin: Origin, parsed: Parsed) {
+        let Parsed { object, skipped, diagnostics } = parsed;
+        let refused = diagnostics.iter().any(|d| d.severity == Severity::Error);
+        for mut diagnostic in diagnostics {
+            if diagnostic.severity != Severity::Error {
+                self.input.warnings.push(diagnostic);
+            } else if self.options.skip_invalid {
+                diagnostic.severity = Severity::Warning;
+                self.input.warnings.push(diagnostic.note("the object is left out (`--skip-invalid`)"));
+            } else {
+                self.errors.push(diagnostic);
+            }
+        }
+        if let Some(kind) = skipped {
+            *self.input.skipped.entry(kind).or_default() += 1;
+        }
+        let Some((kind, mut object)) = object.filter(|_| !refused) else { return };
+        let metadata = object::metadata_mut(&mut object);
+        if !kind.namespaced() {
+            // As the API server does for a kind that lives in no namespace.
+            metadata.namespace.clear();
+        } else if metadata.namespace.is_empty() {
             metadata.namespace = self.options.default_namespace.clone().unwrap_or_else(|| "default".to_owned());
         }
         self.input.objects.push(Loaded { object, origin });
     }
 }
 
-fn string<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
-    value.get(key).and_then(Value::as_str).filter(|s| !s.is_empty())
+/// Objects of a JSON stream that wait to be read together.
+#[derive(Default)]
+struct Dump {
+    source: SourceId,
+    keep_items: bool,
+    documents: Vec<JsonDocument>,
+    items: Vec<Range<u64>>,
+    batch: Vec<Raw>,
+    batch_bytes: usize,
+    kept: BTreeMap<u64, Arc<str>>,
 }
 
-fn metadata_mut(object: &mut Object) -> Option<&mut Metadata> {
-    Some(match object {
-        Object::Namespace(o) => &mut o.metadata,
-        Object::Node(o) => &mut o.metadata,
-        Object::Pod(o) => &mut o.metadata,
-        Object::Workload(o) => &mut o.metadata,
-        Object::Service(o) => &mut o.metadata,
-        Object::EndpointSlice(o) => &mut o.metadata,
-        Object::Endpoints(o) => &mut o.metadata,
-        Object::NetworkPolicy(o) => &mut o.metadata,
-        Object::ClusterNetworkPolicy(o) => &mut o.metadata,
-        Object::AdminNetworkPolicy(o) | Object::BaselineAdminNetworkPolicy(o) => &mut o.metadata,
-        Object::ForeignPolicy(o) => &mut o.metadata,
-    })
+struct Raw {
+    origin: Origin,
+    start: u64,
+    type_meta: TypeMeta,
+    bytes: Vec<u8>,
+}
+
+impl Dump {
+    fn add(&mut self, bytes: &[u8], start: u64, type_meta: TypeMeta, item: Option<u32>) {
+        let document = u32::try_from(self.documents.len()).unwrap_or(u32::MAX);
+        let origin = Origin { source: self.source, document, item };
+        self.batch_bytes += bytes.len();
+        self.batch.push(Raw { origin, start, type_meta, bytes: bytes.to_vec() });
+    }
+
+    /// Reads the objects that wait, side by side, and takes them over in their order.
+    fn flush(&mut self, loader: &mut Loader) {
+        let batch = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
+        let parsed: Vec<_> =
+            batch.par_iter().map(|raw| object::from_json(raw.origin, &raw.type_meta, &raw.bytes)).collect();
+        for (raw, parsed) in batch.iter().zip(parsed) {
+            if loader.found && raw.origin.item.is_none() && raw.type_meta == TypeMeta::default() && parsed.is_ok() {
+                loader.input.warnings.push(not_an_object(raw.origin));
+                continue;
+            }
+            match parsed {
+                Ok(parsed) => {
+                    if self.keep_items
+                        && parsed.object.as_ref().is_some_and(|(kind, _)| kind.decides())
+                        && let Ok(text) = std::str::from_utf8(&raw.bytes)
+                    {
+                        self.kept.insert(raw.start, text.into());
+                    }
+                    loader.apply(raw.origin, parsed);
+                }
+                Err((message, at)) => {
+                    loader.errors.push(json_diagnostic(raw.origin.source, &message, raw.start + at as u64));
+                }
+            }
+        }
+    }
+}
+
+/// JSON up to this size is kept, so that a place in it can be shown without reading the file again.
+const KEPT_JSON: u64 = 32 << 20;
+/// Bytes of objects that are read side by side.
+const BATCH: usize = 8 << 20;
+
+/// As kubectl guesses it: the first thing that is not blank is a brace. A list can't be an object in either language.
+fn looks_like_json(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    matches!(bytes.iter().find(|b| !b.is_ascii_whitespace()), Some(b'{' | b'['))
+}
+
+fn too_large(name: &str, limit: u64, json: bool) -> Diagnostic {
+    let error = Diagnostic::error(format!("`{name}` is larger than {} MiB", limit >> 20));
+    if json { error } else { error.help("JSON may be larger: `kubectl get -o json`") }
+}
+
+fn not_an_object(origin: Origin) -> Diagnostic {
+    Diagnostic::warning("passed over: neither `apiVersion` nor `kind`, so not a Kubernetes object").at(
+        origin,
+        FieldPath::root(),
+        Part::Value,
+        String::new(),
+    )
+}
+
+fn json_diagnostic(source: SourceId, message: &str, at: u64) -> Diagnostic {
+    let at = usize::try_from(at).unwrap_or(usize::MAX);
+    Diagnostic::error(format!("invalid JSON: {message}")).at_bytes(source, at..at.saturating_add(1), String::new())
+}
+
+/// The text with every character of some documents blanked out, each line as long as before.
+fn without_secrets(text: &str, documents: &[Range<usize>]) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for document in documents {
+        let mut value = false;
+        for byte in &mut bytes[document.clone()] {
+            match *byte {
+                b'\n' => value = false,
+                b':' if !value => value = true,
+                b'\r' | b' ' => {}
+                _ if value => *byte = b'*',
+                _ => {}
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 fn yaml_diagnostic(source: SourceId, error: yaml::YamlError) -> Diagnostic {
@@ -384,7 +521,7 @@ fn yaml_diagnostic(source: SourceId, error: yaml::YamlError) -> Diagnostic {
 /// The manifest files of a directory, sorted by path.
 fn collect(directory: &Path, recursive: bool, files: &mut Vec<PathBuf>) -> Result<(), Diagnostic> {
     let failed =
-        |error: std::io::Error| Diagnostic::error(format!("can't read directory `{}`: {error}", directory.display()));
+        |error: io::Error| Diagnostic::error(format!("can't read directory `{}`: {error}", directory.display()));
     let mut entries = std::fs::read_dir(directory)
         .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>())
         .map_err(failed)?;

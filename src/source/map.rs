@@ -1,9 +1,47 @@
 //! The texts that objects were read from, for finding a place again when a diagnostic is drawn.
+//!
+//! Texts of manifests are kept. A large JSON dump is not: the item that a place lies in is read again from its file.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::origin::{Origin, SourceId};
-use super::yaml::Document;
+use serde_json::{Map, Value};
+
+use super::diagnostic::{Part, Place};
+use super::origin::{FieldPath, Origin, Segment, SourceId};
+use super::spans::{self, Node};
+use super::yaml::{self, Bounds, Document};
+
+/// A place in a source, as it is drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The source.
+    pub source: SourceId,
+    /// Bytes of its text.
+    pub range: Range<usize>,
+    /// Line of the start, from 1.
+    pub line: usize,
+    /// Column of the start, in characters, from 1.
+    pub column: usize,
+    /// Whether the field itself was found, not only an ancestor of it.
+    pub exact: bool,
+}
+
+/// A piece of a source that holds a place.
+#[derive(Clone, Debug)]
+pub struct Excerpt<'m> {
+    /// The text.
+    pub text: Cow<'m, str>,
+    /// Where it starts in the source, in bytes.
+    pub base: usize,
+    /// The line it starts on, from 1.
+    pub line: usize,
+}
 
 /// A text that was read.
 #[derive(Clone, Debug)]
@@ -13,7 +51,7 @@ pub(super) struct Source {
     /// How its parts are found.
     pub layout: Layout,
     /// The text itself.
-    pub text: Arc<str>,
+    pub text: Text,
 }
 
 /// How the parts of a source are found.
@@ -21,9 +59,34 @@ pub(super) struct Source {
 pub(super) enum Layout {
     /// YAML, by document.
     Yaml(Vec<Document>),
-    /// JSON.
-    Json,
+    /// JSON, by document.
+    Json(Vec<JsonDocument>),
 }
+
+/// A value of a JSON stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct JsonDocument {
+    /// Its bytes.
+    pub range: Range<u64>,
+    /// Bytes of the items, where it is a list.
+    pub items: Vec<Range<u64>>,
+}
+
+/// Where the text is.
+#[derive(Clone, Debug)]
+pub(super) enum Text {
+    /// In memory.
+    Kept(Arc<str>),
+    /// In a file that is read again on demand.
+    File(PathBuf),
+    /// It can't be read again; some items were kept, by where they start.
+    Items(BTreeMap<u64, Arc<str>>),
+}
+
+/// Items above this size are not read again: no one reads such a diagnostic.
+const LARGEST_ITEM: u64 = 64 << 20;
+/// Nesting that is followed when a place is looked for; deeper input is refused when it is loaded.
+const DEPTH: usize = 256;
 
 /// The texts that objects were read from.
 #[derive(Clone, Debug, Default)]
@@ -34,20 +97,88 @@ pub struct SourceMap {
 impl SourceMap {
     /// The name of a source: the path as given, or `-` for standard input.
     pub fn name(&self, source: SourceId) -> &str {
-        self.sources.get(source.0 as usize).map_or("", |s| &s.name)
+        self.get(source).map_or("", |s| &s.name)
     }
 
-    /// The text of a source.
+    /// The text of a source, where it was kept.
     pub fn text(&self, source: SourceId) -> Option<&str> {
-        self.sources.get(source.0 as usize).map(|s| &*s.text)
+        match &self.get(source)?.text {
+            Text::Kept(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether a source is JSON.
+    pub fn is_json(&self, source: SourceId) -> bool {
+        self.get(source).is_some_and(|s| matches!(s.layout, Layout::Json(_)))
     }
 
     /// The template that Helm made an object from, where its output says so.
     pub fn template(&self, origin: Origin) -> Option<&str> {
-        match &self.sources.get(origin.source.0 as usize)?.layout {
+        match &self.get(origin.source)?.layout {
             Layout::Yaml(documents) => documents.get(origin.document as usize)?.template.as_deref(),
-            Layout::Json => None,
+            Layout::Json(_) => None,
         }
+    }
+
+    /// Where a place stands; the nearest ancestor of a field that doesn't exist. `None` where the text is gone.
+    pub fn span(&self, place: &Place) -> Option<Span> {
+        let (source, excerpt, range, exact) = match place {
+            Place::Bytes { source, range } => {
+                let excerpt = self.around(*source, range)?;
+                let start = range.start.checked_sub(excerpt.base)?;
+                let end = range.end.saturating_sub(excerpt.base).max(start);
+                (*source, excerpt, start..end, true)
+            }
+            Place::Field { origin, path, part } => {
+                let (excerpt, found) = self.find(*origin, path, *part)?;
+                (origin.source, excerpt, found.range, found.exact)
+            }
+        };
+        let before = excerpt.text.get(..range.start)?;
+        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
+        Some(Span {
+            source,
+            line: excerpt.line + before.bytes().filter(|b| *b == b'\n').count(),
+            column: before[line_start..].trim_start_matches('\u{feff}').chars().count() + 1,
+            range: range.start + excerpt.base..range.end.min(excerpt.text.len()) + excerpt.base,
+            exact,
+        })
+    }
+
+    /// The text that holds a place: the whole source where it was kept, else the item.
+    pub fn excerpt(&self, place: &Place) -> Option<Excerpt<'_>> {
+        match place {
+            Place::Bytes { source, range } => self.around(*source, range),
+            Place::Field { origin, .. } => self.part(*origin).map(|(excerpt, _)| excerpt),
+        }
+    }
+
+    /// The object as it was written, whole, with fields that were left out on loading.
+    pub fn value(&self, origin: Origin) -> Option<Value> {
+        let (excerpt, range) = self.part(origin)?;
+        let mut value = match self.get(origin.source)?.layout {
+            Layout::Json(_) => serde_json::from_str(excerpt.text.get(range)?).ok()?,
+            Layout::Yaml(_) => {
+                let bounds = Bounds { depth: DEPTH, nodes: usize::MAX, alias_nodes: 10_000_000 };
+                let mut document = yaml::value(&excerpt.text, &range, &bounds).ok()?;
+                match origin.item {
+                    Some(item) => document.get_mut("items")?.get_mut(item as usize)?.take(),
+                    None => document,
+                }
+            }
+        };
+        value.is_object().then(|| value.take())
+    }
+
+    /// The text of the object, cut out of its source.
+    pub fn item_text(&self, origin: Origin) -> Option<String> {
+        let (excerpt, range) = self.part(origin)?;
+        let range = match self.get(origin.source)?.layout {
+            Layout::Json(_) => range,
+            Layout::Yaml(_) => spans::yaml(&excerpt.text, &range, DEPTH)?.descend(&item_path(origin))?.range.clone(),
+        };
+        excerpt.text.get(range).map(str::to_owned)
     }
 
     /// Adds a source.
@@ -56,5 +187,134 @@ impl SourceMap {
         let id = SourceId(u32::try_from(self.sources.len()).unwrap_or(u32::MAX));
         self.sources.push(source);
         id
+    }
+
+    pub(super) fn get_mut(&mut self, source: SourceId) -> Option<&mut Source> {
+        self.sources.get_mut(source.0 as usize)
+    }
+
+    fn get(&self, source: SourceId) -> Option<&Source> {
+        self.sources.get(source.0 as usize)
+    }
+
+    fn find(&self, origin: Origin, path: &FieldPath, part: Part) -> Option<(Excerpt<'_>, spans::Found)> {
+        let (excerpt, range) = self.part(origin)?;
+        let root: Node;
+        let node = match self.get(origin.source)?.layout {
+            Layout::Json(_) => {
+                root = spans::json(&excerpt.text, &range, DEPTH)?;
+                &root
+            }
+            Layout::Yaml(_) => {
+                root = spans::yaml(&excerpt.text, &range, DEPTH)?;
+                root.descend(&item_path(origin)).unwrap_or(&root)
+            }
+        };
+        let found = node.find(path, part);
+        Some((excerpt, found))
+    }
+
+    /// The text that an object stands in, and its bytes there: its document for YAML, itself for JSON.
+    fn part(&self, origin: Origin) -> Option<(Excerpt<'_>, Range<usize>)> {
+        let source = self.get(origin.source)?;
+        let range = match &source.layout {
+            Layout::Yaml(documents) => {
+                let document = documents.get(origin.document as usize)?;
+                document.range.start as u64..document.range.end as u64
+            }
+            Layout::Json(documents) => {
+                let document = documents.get(origin.document as usize)?;
+                let range = match origin.item {
+                    Some(item) => document.items.get(item as usize)?,
+                    None => &document.range,
+                };
+                range.clone()
+            }
+        };
+        match &source.text {
+            Text::Kept(text) => {
+                let range = usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?;
+                Some((Excerpt { text: Cow::Borrowed(text), base: 0, line: 1 }, range))
+            }
+            Text::File(path) => {
+                let excerpt = read_again(path, &range)?;
+                let length = excerpt.text.len();
+                Some((excerpt, 0..length))
+            }
+            Text::Items(items) => {
+                let text = items.get(&range.start)?;
+                // Lines before it are not known.
+                let excerpt = Excerpt { text: Cow::Borrowed(text), base: usize::try_from(range.start).ok()?, line: 1 };
+                Some((excerpt, 0..text.len()))
+            }
+        }
+    }
+
+    /// Text around some bytes of a source.
+    fn around(&self, source: SourceId, range: &Range<usize>) -> Option<Excerpt<'_>> {
+        match &self.get(source)?.text {
+            Text::Kept(text) => Some(Excerpt { text: Cow::Borrowed(text), base: 0, line: 1 }),
+            Text::File(path) => {
+                let start = (range.start as u64).saturating_sub(400);
+                read_again(path, &(start..range.end as u64 + 400))
+            }
+            Text::Items(_) => None,
+        }
+    }
+}
+
+/// Where an item stands in its document.
+fn item_path(origin: Origin) -> FieldPath {
+    match origin.item {
+        Some(item) => FieldPath(vec![Segment::Key("items".into()), Segment::Index(item as usize)]),
+        None => FieldPath::root(),
+    }
+}
+
+/// Bytes of a file, and the line they start on. Cut at characters.
+fn read_again(path: &PathBuf, range: &Range<u64>) -> Option<Excerpt<'static>> {
+    if range.end.saturating_sub(range.start) > LARGEST_ITEM {
+        return None;
+    }
+    let mut reader = BufReader::with_capacity(1 << 18, File::open(path).ok()?);
+    let mut line = 1;
+    let mut left = range.start;
+    let mut buffer = vec![0; 1 << 18];
+    while left > 0 {
+        let want = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = reader.read(&mut buffer[..want]).ok()?;
+        if read == 0 {
+            return None;
+        }
+        line += buffer[..read].iter().filter(|b| **b == b'\n').count();
+        left -= read as u64;
+    }
+    reader.seek(SeekFrom::Start(range.start)).ok()?;
+    let mut bytes = Vec::new();
+    reader.take(range.end - range.start).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Some(Excerpt { text: Cow::Owned(text), base: usize::try_from(range.start).ok()?, line })
+}
+
+/// An object without what only its own controllers write: for showing it.
+pub fn trimmed(mut value: Value) -> Value {
+    if let Some(map) = value.as_object_mut() {
+        map.shift_remove("status");
+        if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
+            trim_metadata(metadata);
+        }
+    }
+    value
+}
+
+fn trim_metadata(metadata: &mut Map<String, Value>) {
+    for key in ["managedFields", "uid", "resourceVersion", "generation", "creationTimestamp", "selfLink"] {
+        metadata.shift_remove(key);
+    }
+    if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.shift_remove("kubectl.kubernetes.io/last-applied-configuration");
+        if annotations.is_empty() {
+            metadata.shift_remove("annotations");
+        }
     }
 }

@@ -3,16 +3,22 @@
 //! Bytes come in; typed, trimmed objects (`wire`) go out, each with the `Origin` that leads back to its file, document
 //! and field. What a policy means is not known here.
 
+mod decode;
 pub mod diagnostic;
+mod json;
 mod kind;
 pub mod load;
 mod map;
+mod object;
 pub mod origin;
 mod scalar;
+mod schema;
+mod spans;
+mod validate;
 pub mod wire;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Label, Part, Place, Severity};
 pub use load::{Input, Limits, LoadError, Loader, Options, load_paths, load_text};
-pub use map::SourceMap;
+pub use map::{Excerpt, SourceMap, Span, trimmed};
 pub use origin::{FieldPath, Origin, Segment, SourceId};

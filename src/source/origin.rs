@@ -5,7 +5,7 @@
 use std::fmt;
 
 /// The index of a source (a file, standard input, a cluster) in its `SourceMap`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u32);
 
 /// Which document of which source, and which item of it when the document is a `List`.
@@ -13,7 +13,7 @@ pub struct SourceId(pub u32);
 pub struct Origin {
     /// The file or stream.
     pub source: SourceId,
-    /// Document number in a multi-document YAML stream, from 0; always 0 for JSON.
+    /// Number in a stream of several documents, from 0; documents without content don't count.
     pub document: u32,
     /// Index in `items` where the document is a `List`.
     pub item: Option<u32>,

@@ -5,7 +5,9 @@
 //! that is not known can be told apart from one that is merely not needed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::origin::Origin;
@@ -536,13 +538,40 @@ pub struct EndpointAddress {
 }
 
 /// A number or a name.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IntOrString {
     /// A number, as written: not yet checked against 1 to 65535.
     Int(i64),
     /// A name.
     String(String),
+}
+
+impl<'de> Deserialize<'de> for IntOrString {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = IntOrString;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number or a name")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<IntOrString, E> {
+                Ok(IntOrString::Int(value))
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<IntOrString, E> {
+                i64::try_from(value)
+                    .map(IntOrString::Int)
+                    .map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<IntOrString, E> {
+                Ok(IntOrString::String(value.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// A label selector. Missing (`None` in its owner) and empty are different things.

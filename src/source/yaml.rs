@@ -51,36 +51,42 @@ impl YamlError {
     }
 }
 
-/// Cuts a text at its `---` and `...` lines. Documents without content (blank, comments, directives) are left out, but
-/// a `# Source:` comment above a separator belongs to what follows.
-pub fn documents(text: &str) -> Vec<Document> {
+/// Cuts a text at its `---` lines. Documents without content (blank, comments, directives) are left out, but a
+/// `# Source:` comment above a separator belongs to what follows.
+pub fn documents(text: &str) -> (Vec<Document>, Vec<YamlError>) {
     let mut found = Vec::new();
+    let mut wrong = Vec::new();
     let mut start = usize::from(text.starts_with('\u{feff}')) * '\u{feff}'.len_utf8();
     let mut at = start;
     let mut content = false;
+    let mut directive = false;
     let mut template: Option<&str> = None;
     for line in text[start..].split_inclusive('\n') {
-        let marker = line
-            .get(..3)
-            .filter(|m| matches!(*m, "---" | "..."))
-            .filter(|_| line.as_bytes().get(3).is_none_or(u8::is_ascii_whitespace));
-        if let Some(marker) = marker {
+        if let Some(rest) = line.strip_prefix("---") {
             if content {
-                found.push(Document { range: start..at, template: template.map(Into::into) });
-                template = None;
+                found.push(Document { range: start..at, template: template.take().map(Into::into) });
             }
-            // `--- {a: b}` carries content on the line of its marker.
+            (content, directive) = (false, false);
             start = at + 3;
-            let rest = line[3..].trim_start();
-            content = marker == "---" && !rest.is_empty() && !rest.starts_with('#');
+            let rest = rest.trim();
+            if !rest.is_empty() && !rest.starts_with('#') {
+                let mut error =
+                    YamlError::new(format!("invalid YAML document separator: {rest}"), at..at + line.trim_end().len());
+                error.help = Some("a `---` line holds nothing else but a comment".to_owned());
+                wrong.push(error);
+                start = at + line.len();
+            }
         } else {
             let trimmed = line.trim();
             if let Some(comment) = trimmed.strip_prefix('#') {
                 if !content && let Some(path) = comment.trim_start().strip_prefix("Source:") {
                     template = Some(path.trim());
                 }
-            } else if !trimmed.is_empty() && (content || !line.starts_with('%')) {
-                if !content && start < at && text[start..at].lines().any(|l| l.starts_with('%')) {
+            } else if !content && line.starts_with('%') {
+                directive = true;
+            } else if !trimmed.is_empty() {
+                // Directives only make sense to the parser together with a separator, and change nothing here.
+                if !content && directive {
                     start = at;
                 }
                 content = true;
@@ -91,7 +97,7 @@ pub fn documents(text: &str) -> Vec<Document> {
     if content {
         found.push(Document { range: start..text.len(), template: template.map(Into::into) });
     }
-    found
+    (found, wrong)
 }
 
 /// An open mapping or sequence.
@@ -122,8 +128,8 @@ pub fn value(text: &str, document: &Range<usize>, bounds: &Bounds) -> Result<Val
         .run(part)
 }
 
-/// Parser settings.
-fn parser_options(depth: usize) -> granit_parser::Options {
+/// Parser settings, shared with the search for places so that both see the same events.
+pub fn parser_options(depth: usize) -> granit_parser::Options {
     granit_parser::options! {
         block_nesting_limit: depth.saturating_add(1),
         flow_nesting_limit: depth.saturating_add(1),
@@ -149,6 +155,11 @@ impl Builder<'_> {
             let (event, span) = event.map_err(|error| self.scan_error(part, &error))?;
             let range = self.range(&span);
             let done = match event {
+                Event::DocumentStart(..) if root.is_some() => {
+                    let mut error = YamlError::new("content after the end of a document (`...`)", range);
+                    error.help = Some("kubectl passes over it without a word: start it with a `---` line".to_owned());
+                    return Err(error);
+                }
                 Event::Scalar(text, style, anchor, tag) => {
                     self.count(1, &range)?;
                     if self.wants_key() {
@@ -215,9 +226,7 @@ impl Builder<'_> {
             };
             if let Some((value, nodes)) = done {
                 match self.open.last_mut() {
-                    None => {
-                        root.get_or_insert(value);
-                    }
+                    None => root = Some(value),
                     Some(Open::Sequence { items, nodes: total, .. }) => {
                         *total += nodes;
                         items.push(value);
@@ -332,12 +341,10 @@ impl Entries {
                         .collect::<Result<_, _>>()?,
                     _ => return Err(YamlError::new("a merge key `<<` takes a mapping or a list of mappings", range)),
                 };
-                for source in sources {
-                    for (key, value) in source {
-                        if !self.map.contains_key(&key) {
-                            self.map.insert(key, value);
-                        }
-                    }
+                // kubectl's parser takes what a merge brings over what stands above it, and the first of several
+                // mappings over the later ones.
+                for source in sources.into_iter().rev() {
+                    self.map.extend(source);
                 }
             }
             None => {}

@@ -3,10 +3,14 @@
 //! Data flows one way: `source` reads objects, `model` holds the cluster, `policy` lowers every policy API into one
 //! rule model, `reach` evaluates, `analysis` turns verdicts into findings, `report` prints them.
 
-pub mod analysis;
 // What the live probe and the probe agent say to each other; the agent (`src/agent/`) uses nothing else of this crate.
 #[path = "agent/record.rs"]
 pub mod probe_record;
 #[path = "agent/target.rs"]
 pub mod probe_target;
+
+pub mod analysis;
+pub mod model;
+pub mod policy;
+pub mod reach;
 pub mod source;

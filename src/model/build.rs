@@ -1,0 +1,711 @@
+//! Typed objects into a [`Cluster`]: sorted, deduplicated, indexed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{
+    Assumption, Cluster, ContainerKind, ContainerPort, EndpointSource, Labels, Namespace, NamespaceId, Node, NodeId,
+    Phase, Pod, PodId, PolicyObject, Protocol, Service, ServiceEndpoint, ServiceKind, ServicePort, Str, TargetPort,
+    WorkloadRef,
+};
+use crate::source::wire::{self, IntOrString, Loaded, Metadata, Object};
+use crate::source::{Diagnostic, FieldPath, Origin, Part};
+
+/// How objects become a cluster.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// Namespace of namespaced objects that name none.
+    pub default_namespace: String,
+    /// Whether the cluster's DNS is assumed where the objects don't include it (DESIGN, DNS).
+    pub assume_dns: bool,
+}
+
+impl Default for BuildOptions {
+    fn default() -> Self {
+        Self { default_namespace: "default".to_owned(), assume_dns: true }
+    }
+}
+
+/// The label that every namespace carries (KEP-2161).
+const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+#[derive(Default)]
+struct Interner {
+    strings: HashSet<Str>,
+    labels: HashSet<Arc<Labels>>,
+    ports: HashSet<Arc<[ContainerPort]>>,
+}
+
+impl Interner {
+    fn str(&mut self, text: &str) -> Str {
+        if let Some(known) = self.strings.get(text) {
+            return known.clone();
+        }
+        let new: Str = text.into();
+        self.strings.insert(new.clone());
+        new
+    }
+
+    fn plain_labels(&mut self, map: &wire::StringMap) -> Labels {
+        Labels::from_pairs(map.iter().map(|(k, v)| (self.str(k), self.str(v))).collect::<Vec<_>>())
+    }
+
+    fn share(&mut self, labels: Labels) -> Arc<Labels> {
+        if let Some(known) = self.labels.get(&labels) {
+            return known.clone();
+        }
+        let new = Arc::new(labels);
+        self.labels.insert(new.clone());
+        new
+    }
+
+    fn labels(&mut self, map: &wire::StringMap) -> Arc<Labels> {
+        let labels = self.plain_labels(map);
+        self.share(labels)
+    }
+
+    fn ports(&mut self, ports: Vec<ContainerPort>) -> Arc<[ContainerPort]> {
+        if let Some(known) = self.ports.get(ports.as_slice()) {
+            return known.clone();
+        }
+        let new: Arc<[ContainerPort]> = ports.into();
+        self.ports.insert(new.clone());
+        new
+    }
+}
+
+/// Kind, namespace and name of an object, with the namespace that applies where it names none.
+pub(crate) fn identity<'a>(object: &'a Object, default_namespace: &'a str) -> (&'a str, &'a str, &'a str) {
+    let (kind, metadata, namespaced): (&str, &Metadata, bool) = match object {
+        Object::Namespace(o) => ("Namespace", &o.metadata, false),
+        Object::Node(o) => ("Node", &o.metadata, false),
+        Object::Pod(o) => ("Pod", &o.metadata, true),
+        Object::Workload(o) => (&o.kind, &o.metadata, true),
+        Object::Service(o) => ("Service", &o.metadata, true),
+        Object::EndpointSlice(o) => ("EndpointSlice", &o.metadata, true),
+        Object::Endpoints(o) => ("Endpoints", &o.metadata, true),
+        Object::NetworkPolicy(o) => ("NetworkPolicy", &o.metadata, true),
+        Object::ClusterNetworkPolicy(o) => ("ClusterNetworkPolicy", &o.metadata, false),
+        Object::AdminNetworkPolicy(o) => ("AdminNetworkPolicy", &o.metadata, false),
+        Object::BaselineAdminNetworkPolicy(o) => ("BaselineAdminNetworkPolicy", &o.metadata, false),
+        Object::ForeignPolicy(o) => (&o.kind, &o.metadata, false),
+    };
+    let namespace = match (namespaced, metadata.namespace.as_str()) {
+        (true, "") => default_namespace,
+        (_, namespace) => namespace,
+    };
+    (kind, namespace, &metadata.name)
+}
+
+impl Cluster {
+    /// Builds the cluster. Fails with a diagnostic for each object that is given twice.
+    pub fn build(objects: Vec<Loaded>, options: &BuildOptions) -> Result<Self, Vec<Diagnostic>> {
+        let duplicates = duplicates(&objects, options);
+        if !duplicates.is_empty() {
+            return Err(duplicates);
+        }
+        let mut builder = Builder { default_namespace: options.default_namespace.clone(), ..Builder::default() };
+        for loaded in objects {
+            builder.add(loaded);
+        }
+        Ok(builder.finish(options.assume_dns))
+    }
+}
+
+fn duplicates(objects: &[Loaded], options: &BuildOptions) -> Vec<Diagnostic> {
+    let mut seen: HashMap<(&str, &str, &str), Origin> = HashMap::with_capacity(objects.len());
+    let mut out = Vec::new();
+    for loaded in objects {
+        let key = identity(&loaded.object, &options.default_namespace);
+        if key.2.is_empty() {
+            continue;
+        }
+        if let Some(first) = seen.get(&key) {
+            let (kind, namespace, name) = key;
+            let shown = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
+            out.push(
+                Diagnostic::error(format!("{kind} `{shown}` is given twice"))
+                    .at(loaded.origin, FieldPath::keys("metadata.name"), Part::Entry, "again here")
+                    .context(*first, FieldPath::keys("metadata.name"), Part::Entry, "first here")
+                    .help("remove one of them, or lay the changed one over with --with"),
+            );
+        } else {
+            seen.insert(key, loaded.origin);
+        }
+    }
+    out
+}
+
+#[derive(Default)]
+struct Builder {
+    default_namespace: String,
+    intern: Interner,
+    namespaces: BTreeMap<String, Option<(Arc<Labels>, Origin)>>,
+    nodes: BTreeMap<String, Option<(wire::Node, Origin)>>,
+    pods: Vec<(wire::Pod, Origin)>,
+    workloads: Vec<(wire::Workload, Origin)>,
+    services: Vec<(wire::Service, Origin)>,
+    slices: Vec<wire::EndpointSlice>,
+    endpoints: Vec<wire::Endpoints>,
+    assumed_dns: Option<AssumedDns>,
+    cluster: Cluster,
+}
+
+/// What has to be added where the objects don't include the cluster's DNS.
+struct AssumedDns {
+    namespace: String,
+    labels: wire::StringMap,
+    pod: bool,
+    service: bool,
+}
+
+/// Whether a Service is the cluster's DNS: its usual names (kubeadm, k3s, OpenShift), or the label kubeadm gives it.
+pub(crate) fn is_dns_service(metadata: &Metadata) -> bool {
+    is_dns_name(&metadata.namespace, &metadata.name)
+        || (metadata.namespace == "kube-system" && metadata.labels.get("k8s-app").is_some_and(|v| v == "kube-dns"))
+}
+
+pub(super) fn is_dns_name(namespace: &str, name: &str) -> bool {
+    matches!((namespace, name), ("kube-system", "kube-dns" | "coredns" | "rke2-coredns-rke2-coredns") | ("openshift-dns", "dns-default"))
+}
+
+impl Builder {
+    fn namespace_of(&mut self, metadata: &mut Metadata) {
+        if metadata.namespace.is_empty() {
+            metadata.namespace.clone_from(&self.default_namespace);
+        }
+        if !self.namespaces.contains_key(&metadata.namespace) {
+            self.namespaces.insert(metadata.namespace.clone(), None);
+        }
+    }
+
+    fn add(&mut self, loaded: Loaded) {
+        let origin = loaded.origin;
+        match loaded.object {
+            Object::Namespace(o) => {
+                let mut labels = o.metadata.labels;
+                labels.insert(NAMESPACE_NAME_LABEL.to_owned(), o.metadata.name.clone());
+                let labels = self.intern.labels(&labels);
+                self.namespaces.insert(o.metadata.name, Some((labels, origin)));
+            }
+            Object::Node(o) => {
+                self.nodes.insert(o.metadata.name.clone(), Some((o, origin)));
+            }
+            Object::Pod(mut o) => {
+                self.namespace_of(&mut o.metadata);
+                self.pods.push((*o, origin));
+            }
+            Object::Workload(mut o) => {
+                self.namespace_of(&mut o.metadata);
+                self.workloads.push((*o, origin));
+            }
+            Object::Service(mut o) => {
+                self.namespace_of(&mut o.metadata);
+                self.services.push((*o, origin));
+            }
+            Object::EndpointSlice(mut o) => {
+                self.namespace_of(&mut o.metadata);
+                self.slices.push(o);
+            }
+            Object::Endpoints(mut o) => {
+                self.namespace_of(&mut o.metadata);
+                self.endpoints.push(o);
+            }
+            Object::NetworkPolicy(mut o) => {
+                self.namespace_of(&mut o.metadata);
+                self.cluster.network_policies.push(PolicyObject { object: *o, origin });
+            }
+            Object::ClusterNetworkPolicy(o) => {
+                self.cluster.cluster_network_policies.push(PolicyObject { object: *o, origin });
+            }
+            Object::AdminNetworkPolicy(o) => {
+                self.cluster.admin_network_policies.push(PolicyObject { object: *o, origin });
+            }
+            Object::BaselineAdminNetworkPolicy(o) => {
+                self.cluster.baseline_admin_network_policies.push(PolicyObject { object: *o, origin });
+            }
+            Object::ForeignPolicy(mut o) => {
+                if !o.metadata.namespace.is_empty() {
+                    self.namespace_of(&mut o.metadata);
+                }
+                self.cluster.foreign_policies.push(PolicyObject { object: o, origin });
+            }
+        }
+    }
+
+    fn finish(mut self, assume_dns: bool) -> Cluster {
+        if assume_dns {
+            self.assume_dns();
+        }
+        for (pod, _) in &self.pods {
+            if !pod.spec.node_name.is_empty() && !self.nodes.contains_key(&pod.spec.node_name) {
+                self.nodes.insert(pod.spec.node_name.clone(), None);
+            }
+        }
+        self.finish_namespaces();
+        self.finish_nodes();
+        self.finish_pods();
+        self.finish_services();
+        let cluster = &mut self.cluster;
+        cluster.network_policies.sort_by(|a, b| {
+            let key = |p: &PolicyObject<wire::NetworkPolicy>| {
+                (p.object.metadata.namespace.clone(), p.object.metadata.name.clone())
+            };
+            key(a).cmp(&key(b))
+        });
+        cluster.cluster_network_policies.sort_by(|a, b| a.object.metadata.name.cmp(&b.object.metadata.name));
+        cluster.admin_network_policies.sort_by(|a, b| a.object.metadata.name.cmp(&b.object.metadata.name));
+        cluster.foreign_policies.sort_by(|a, b| {
+            let key = |p: &PolicyObject<wire::ForeignPolicy>| {
+                (p.object.kind.clone(), p.object.metadata.namespace.clone(), p.object.metadata.name.clone())
+            };
+            key(a).cmp(&key(b))
+        });
+        self.cluster
+    }
+
+    /// DNS is where the objects say it is; where they don't, it is assumed to be `k8s-app: kube-dns` in `kube-system` on
+    /// port 53, which is what kubeadm, kind, k3s and the managed services install.
+    fn assume_dns(&mut self) {
+        let service = self.services.iter().map(|(s, _)| s).find(|s| is_dns_service(&s.metadata));
+        let (namespace, labels) = match service {
+            Some(s) => (s.metadata.namespace.clone(), s.spec.selector.clone().unwrap_or_default()),
+            None => {
+                ("kube-system".to_owned(), BTreeMap::from([("k8s-app".to_owned(), "kube-dns".to_owned())]))
+            }
+        };
+        let selected = |m: &Metadata, ns: &str| ns == namespace && labels.iter().all(|(k, v)| m.labels.get(k) == Some(v));
+        let known = self.pods.iter().any(|(p, _)| selected(&p.metadata, &p.metadata.namespace))
+            || self.workloads.iter().any(|(w, _)| selected(&w.template.metadata, &w.metadata.namespace))
+            || self.slices.iter().any(|s| {
+                let of = s.metadata.labels.get("kubernetes.io/service-name");
+                s.metadata.namespace == namespace && service.is_some_and(|d| of == Some(&d.metadata.name))
+            });
+        if service.is_some() && known {
+            return;
+        }
+        let with_service = service.is_none();
+        self.namespaces.entry(namespace.clone()).or_insert(None);
+        self.cluster.assumptions.push(Assumption::ClusterDns);
+        self.assumed_dns = Some(AssumedDns { namespace, labels, pod: !known, service: with_service });
+    }
+
+    fn finish_namespaces(&mut self) {
+        for (name, known) in std::mem::take(&mut self.namespaces) {
+            let (labels, origin) = match known {
+                Some((labels, origin)) => (labels, Some(origin)),
+                None => {
+                    let map = BTreeMap::from([(NAMESPACE_NAME_LABEL.to_owned(), name.clone())]);
+                    (self.intern.labels(&map), None)
+                }
+            };
+            let name = self.intern.str(&name);
+            self.cluster.namespaces.push(Namespace { name, labels, origin, pods: 0..0, services: 0..0 });
+        }
+    }
+
+    fn finish_nodes(&mut self) {
+        for (name, known) in std::mem::take(&mut self.nodes) {
+            let name = self.intern.str(&name);
+            let node = match known {
+                Some((node, origin)) => Node {
+                    name,
+                    labels: self.intern.labels(&node.metadata.labels),
+                    addresses: node.status.addresses.iter().filter_map(|a| a.address.parse().ok()).collect(),
+                    pod_cidrs: node.spec.pod_cidrs.iter().filter_map(|c| c.parse().ok()).collect(),
+                    origin: Some(origin),
+                },
+                None => Node {
+                    name,
+                    labels: Arc::default(),
+                    addresses: Vec::new(),
+                    pod_cidrs: Vec::new(),
+                    origin: None,
+                },
+            };
+            self.cluster.nodes.push(node);
+        }
+    }
+
+    fn namespace_id(&self, name: &str) -> NamespaceId {
+        // Every object's namespace was entered when it was added.
+        self.cluster.namespace(name).unwrap_or(NamespaceId(0))
+    }
+
+    fn finish_pods(&mut self) {
+        let owners = self.owners();
+        let mut pods: Vec<Pod> = Vec::with_capacity(self.pods.len());
+        let mut with_pods: HashSet<(NamespaceId, WorkloadRef)> = HashSet::new();
+        for (pod, origin) in std::mem::take(&mut self.pods) {
+            let namespace = self.namespace_id(&pod.metadata.namespace);
+            let workload = self.workload_of(&pod.metadata, &owners);
+            if let Some(workload) = &workload {
+                with_pods.insert((namespace, workload.clone()));
+            }
+            pods.push(self.pod(pod, namespace, workload, origin));
+        }
+        let mut empty = Vec::new();
+        for (workload, origin) in std::mem::take(&mut self.workloads) {
+            let namespace = self.namespace_id(&workload.metadata.namespace);
+            let owned = workload.metadata.owner_references.iter().any(|o| {
+                o.controller && owners.contains_key(&(workload.metadata.namespace.clone(), o.kind.clone(), o.name.clone()))
+            });
+            let reference =
+                WorkloadRef { kind: self.intern.str(&workload.kind), name: self.intern.str(&workload.metadata.name) };
+            if owned || with_pods.contains(&(namespace, reference.clone())) {
+                continue;
+            }
+            if workload.replicas == Some(0) {
+                empty.push((namespace, reference));
+                continue;
+            }
+            let template = wire::Pod {
+                metadata: Metadata {
+                    name: workload.metadata.name.clone(),
+                    namespace: workload.metadata.namespace.clone(),
+                    ..workload.template.metadata
+                },
+                spec: workload.template.spec,
+                status: wire::PodStatus::default(),
+            };
+            let mut pod = self.pod(template, namespace, Some(reference), origin);
+            pod.template = true;
+            pods.push(pod);
+        }
+        pods.extend(self.assumed_dns_pod());
+        pods.sort_by(|a, b| (a.namespace, &a.name, &a.workload).cmp(&(b.namespace, &b.name, &b.workload)));
+        for (index, pod) in pods.iter().enumerate() {
+            let range = &mut self.cluster.namespaces[pod.namespace.index()].pods;
+            if range.end == 0 {
+                range.start = index as u32;
+            }
+            range.end = index as u32 + 1;
+            if let Some(workload) = &pod.workload {
+                self.cluster
+                    .workloads
+                    .entry((pod.namespace, workload.clone()))
+                    .or_default()
+                    .push(PodId(index as u32));
+            }
+        }
+        for key in empty {
+            self.cluster.workloads.entry(key).or_default();
+        }
+        self.cluster.pods = pods;
+    }
+
+    fn assumed_dns_pod(&mut self) -> Option<Pod> {
+        let assumed = self.assumed_dns.as_ref().filter(|a| a.pod)?;
+        let namespace = self.cluster.namespace(&assumed.namespace)?;
+        let labels = assumed.labels.clone();
+        let port = |name: &str, protocol, intern: &mut Interner| ContainerPort {
+            name: Some(intern.str(name)),
+            number: 53,
+            protocol,
+            container: ContainerKind::Regular,
+        };
+        let ports =
+            vec![port("dns", Protocol::Udp, &mut self.intern), port("dns-tcp", Protocol::Tcp, &mut self.intern)];
+        Some(Pod {
+            namespace,
+            name: self.intern.str("coredns"),
+            labels: self.intern.labels(&labels),
+            ips: Vec::new(),
+            node: None,
+            host_network: false,
+            phase: Phase::Running,
+            ready: true,
+            terminating: false,
+            ports: self.intern.ports(ports),
+            workload: None,
+            service_account: self.intern.str("coredns"),
+            hostname: None,
+            origin: None,
+            template: false,
+        })
+    }
+
+    /// The controller of every workload that is known, none where it has no controller.
+    fn owners(&self) -> HashMap<(String, String, String), Option<(String, String)>> {
+        self.workloads
+            .iter()
+            .map(|(w, _)| {
+                let owner = w.metadata.owner_references.iter().find(|o| o.controller);
+                (
+                    (w.metadata.namespace.clone(), w.kind.clone(), w.metadata.name.clone()),
+                    owner.map(|o| (o.kind.clone(), o.name.clone())),
+                )
+            })
+            .collect()
+    }
+
+    fn workload_of(
+        &mut self,
+        metadata: &Metadata,
+        owners: &HashMap<(String, String, String), Option<(String, String)>>,
+    ) -> Option<WorkloadRef> {
+        let owner = metadata.owner_references.iter().find(|o| o.controller).or(metadata.owner_references.first())?;
+        if owner.kind == "Node" {
+            return None;
+        }
+        let (mut kind, mut name) = (owner.kind.clone(), owner.name.clone());
+        let above = owners.get(&(metadata.namespace.clone(), kind.clone(), name.clone())).cloned();
+        if let Some(Some((k, n))) = above {
+            (kind, name) = (k, n);
+        } else if kind == "ReplicaSet"
+            && let Some(hash) = metadata.labels.get("pod-template-hash")
+            && let Some(deployment) = name.strip_suffix(hash.as_str()).and_then(|n| n.strip_suffix('-'))
+        {
+            // The deployment controller names its ReplicaSets DEPLOYMENT-HASH and labels their pods with the hash.
+            (kind, name) = ("Deployment".to_owned(), deployment.to_owned());
+        }
+        Some(WorkloadRef { kind: self.intern.str(&kind), name: self.intern.str(&name) })
+    }
+
+    fn pod(&mut self, pod: wire::Pod, namespace: NamespaceId, workload: Option<WorkloadRef>, origin: Origin) -> Pod {
+        let spec = pod.spec;
+        let mut ports = Vec::new();
+        let regular = spec.containers.iter().map(|c| (c, ContainerKind::Regular));
+        let init = spec.init_containers.iter().map(|c| {
+            (c, if c.restart_policy == "Always" { ContainerKind::Sidecar } else { ContainerKind::Init })
+        });
+        for (container, kind) in regular.chain(init) {
+            for port in &container.ports {
+                let Ok(number) = u16::try_from(port.container_port) else { continue };
+                let Some(protocol) = protocol(&port.protocol) else { continue };
+                ports.push(ContainerPort {
+                    name: (!port.name.is_empty()).then(|| self.intern.str(&port.name)),
+                    number,
+                    protocol,
+                    container: kind,
+                });
+            }
+        }
+        let mut ips: Vec<IpAddr> = pod.status.pod_ips.iter().filter_map(|ip| ip.ip.parse().ok()).collect();
+        if let Ok(ip) = pod.status.pod_ip.parse::<IpAddr>()
+            && !ips.contains(&ip)
+        {
+            ips.insert(0, ip);
+        }
+        let node = if spec.node_name.is_empty() { None } else { self.cluster.node(&spec.node_name) };
+        let ready = pod.status.conditions.iter().find(|c| c.kind == "Ready").map(|c| c.status == "True");
+        let phase = match pod.status.phase.as_str() {
+            "Succeeded" | "Failed" => Phase::Finished,
+            "Pending" => Phase::Pending,
+            _ => Phase::Running,
+        };
+        let account = if spec.service_account_name.is_empty() { "default" } else { &spec.service_account_name };
+        let name = if pod.metadata.name.is_empty() { &pod.metadata.generate_name } else { &pod.metadata.name };
+        Pod {
+            namespace,
+            name: self.intern.str(name),
+            labels: self.intern.labels(&pod.metadata.labels),
+            ips,
+            node,
+            host_network: spec.host_network,
+            phase,
+            // A manifest has no status: it is taken as it is meant to be.
+            ready: ready.unwrap_or(pod.status.phase.is_empty() || pod.status.phase == "Running"),
+            terminating: pod.metadata.deletion_timestamp.is_some(),
+            ports: self.intern.ports(ports),
+            workload,
+            service_account: self.intern.str(account),
+            hostname: (!spec.subdomain.is_empty())
+                .then(|| (self.intern.str(&spec.hostname), self.intern.str(&spec.subdomain))),
+            origin: Some(origin),
+            template: false,
+        }
+    }
+
+    fn finish_services(&mut self) {
+        let mut services: Vec<Service> = std::mem::take(&mut self.services)
+            .into_iter()
+            .map(|(service, origin)| self.service(service, Some(origin)))
+            .collect();
+        if self.assumed_dns.as_ref().is_some_and(|a| a.service) {
+            services.push(self.assumed_dns_service());
+        }
+        services.sort_by(|a, b| (a.namespace, &a.name).cmp(&(b.namespace, &b.name)));
+        for (index, service) in services.iter().enumerate() {
+            let range = &mut self.cluster.namespaces[service.namespace.index()].services;
+            if range.end == 0 {
+                range.start = index as u32;
+            }
+            range.end = index as u32 + 1;
+        }
+        self.cluster.services = services;
+        self.attach_slices();
+        self.attach_endpoints();
+    }
+
+    fn assumed_dns_service(&mut self) -> Service {
+        let service = wire::Service {
+            metadata: Metadata {
+                name: "kube-dns".to_owned(),
+                namespace: "kube-system".to_owned(),
+                ..Metadata::default()
+            },
+            spec: wire::ServiceSpec {
+                selector: Some(BTreeMap::from([("k8s-app".to_owned(), "kube-dns".to_owned())])),
+                ports: [("dns", "UDP"), ("dns-tcp", "TCP")]
+                    .into_iter()
+                    .map(|(name, protocol)| wire::ServicePort {
+                        name: name.to_owned(),
+                        port: 53,
+                        protocol: protocol.to_owned(),
+                        ..wire::ServicePort::default()
+                    })
+                    .collect(),
+                ..wire::ServiceSpec::default()
+            },
+            status: wire::ServiceStatus::default(),
+        };
+        self.service(service, None)
+    }
+
+    fn service(&mut self, service: wire::Service, origin: Option<Origin>) -> Service {
+        let spec = service.spec;
+        let headless = spec.cluster_ip == "None";
+        let mut cluster_ips: Vec<IpAddr> =
+            std::iter::once(&spec.cluster_ip).chain(&spec.cluster_ips).filter_map(|ip| ip.parse().ok()).collect();
+        cluster_ips.sort_unstable();
+        cluster_ips.dedup();
+        let balancer = &service.status.load_balancer.ingress;
+        let external_ips = spec
+            .external_ips
+            .iter()
+            .chain(std::iter::once(&spec.load_balancer_ip))
+            .chain(balancer.iter().map(|i| &i.ip))
+            .filter_map(|ip| ip.parse().ok())
+            .collect();
+        let ports = spec
+            .ports
+            .iter()
+            .filter_map(|p| {
+                let number = u16::try_from(p.port).ok()?;
+                let target = match &p.target_port {
+                    None => TargetPort::Number(number),
+                    Some(IntOrString::Int(0)) => TargetPort::Number(number),
+                    Some(IntOrString::Int(n)) => TargetPort::Number(u16::try_from(*n).ok()?),
+                    Some(IntOrString::String(name)) => match name.parse::<u16>() {
+                        Ok(n) => TargetPort::Number(n),
+                        Err(_) => TargetPort::Name(self.intern.str(name)),
+                    },
+                };
+                Some(ServicePort {
+                    name: self.intern.str(&p.name),
+                    number,
+                    protocol: protocol(&p.protocol)?,
+                    target,
+                    node_port: u16::try_from(p.node_port).ok().filter(|n| *n != 0),
+                })
+            })
+            .collect();
+        let kind = match spec.kind.as_str() {
+            "NodePort" => ServiceKind::NodePort,
+            "LoadBalancer" => ServiceKind::LoadBalancer,
+            "ExternalName" => ServiceKind::ExternalName,
+            _ => ServiceKind::ClusterIp,
+        };
+        let selector = spec.selector.filter(|s| !s.is_empty()).map(|s| self.intern.plain_labels(&s));
+        Service {
+            is_dns: is_dns_service(&service.metadata),
+            namespace: self.namespace_id(&service.metadata.namespace),
+            name: self.intern.str(&service.metadata.name),
+            kind,
+            cluster_ips,
+            headless,
+            external_ips,
+            hostnames: balancer.iter().filter(|i| !i.hostname.is_empty()).map(|i| self.intern.str(&i.hostname)).collect(),
+            external_name: (kind == ServiceKind::ExternalName).then(|| self.intern.str(&spec.external_name)),
+            endpoint_source: if selector.is_some() { EndpointSource::Selector } else { EndpointSource::None },
+            selector,
+            ports,
+            publish_not_ready: spec.publish_not_ready_addresses,
+            internal_local: spec.internal_traffic_policy == "Local",
+            external_local: spec.external_traffic_policy == "Local",
+            endpoints: Vec::new(),
+            origin,
+        }
+    }
+
+    fn pod_behind(&self, namespace: NamespaceId, target: Option<&wire::ObjectReference>, ip: IpAddr) -> Option<PodId> {
+        let named = target
+            .filter(|t| t.kind == "Pod")
+            .and_then(|t| self.cluster.pod(self.cluster.namespace(&t.namespace).unwrap_or(namespace), &t.name));
+        named.or_else(|| self.cluster.pod_by_ip(ip))
+    }
+
+    fn node_named(&self, name: &str, pod: Option<PodId>) -> Option<NodeId> {
+        self.cluster.node(name).or_else(|| pod.and_then(|p| self.cluster.pods[p.index()].node))
+    }
+
+    fn attach_slices(&mut self) {
+        for slice in std::mem::take(&mut self.slices) {
+            let Some(name) = slice.metadata.labels.get("kubernetes.io/service-name") else { continue };
+            let namespace = self.namespace_id(&slice.metadata.namespace);
+            let Some(service) = self.cluster.service(namespace, name) else { continue };
+            let ports: Vec<_> = slice.ports.iter().filter_map(|p| self.intern_port(p)).collect();
+            let mut found = Vec::new();
+            for endpoint in &slice.endpoints {
+                for address in endpoint.addresses.iter().filter_map(|a| a.parse::<IpAddr>().ok()) {
+                    let pod = self.pod_behind(namespace, endpoint.target_ref.as_ref(), address);
+                    let ready = endpoint.conditions.ready.unwrap_or(true);
+                    found.push(ServiceEndpoint {
+                        address,
+                        pod,
+                        node: self.node_named(&endpoint.node_name, pod),
+                        ready,
+                        serving: endpoint.conditions.serving.unwrap_or(ready),
+                        terminating: endpoint.conditions.terminating.unwrap_or(false),
+                        ports: ports.clone(),
+                    });
+                }
+            }
+            let service = &mut self.cluster.services[service.index()];
+            service.endpoint_source = EndpointSource::Slices;
+            service.endpoints.extend(found);
+        }
+    }
+
+    fn intern_port(&mut self, port: &wire::SlicePort) -> Option<(Str, Protocol, Option<u16>)> {
+        Some((self.intern.str(&port.name), protocol(&port.protocol)?, port.port.and_then(|n| u16::try_from(n).ok())))
+    }
+
+    fn attach_endpoints(&mut self) {
+        for object in std::mem::take(&mut self.endpoints) {
+            let namespace = self.namespace_id(&object.metadata.namespace);
+            let Some(service) = self.cluster.service(namespace, &object.metadata.name) else { continue };
+            if self.cluster.services[service.index()].endpoint_source == EndpointSource::Slices {
+                continue;
+            }
+            let mut found = Vec::new();
+            for subset in &object.subsets {
+                let ports: Vec<_> = subset.ports.iter().filter_map(|p| self.intern_port(p)).collect();
+                let ready = subset.addresses.iter().map(|a| (a, true));
+                for (endpoint, ready) in ready.chain(subset.not_ready_addresses.iter().map(|a| (a, false))) {
+                    let Ok(address) = endpoint.ip.parse::<IpAddr>() else { continue };
+                    let pod = self.pod_behind(namespace, endpoint.target_ref.as_ref(), address);
+                    found.push(ServiceEndpoint {
+                        address,
+                        pod,
+                        node: self.node_named(&endpoint.node_name, pod),
+                        ready,
+                        serving: ready,
+                        terminating: false,
+                        ports: ports.clone(),
+                    });
+                }
+            }
+            let service = &mut self.cluster.services[service.index()];
+            service.endpoint_source = EndpointSource::Endpoints;
+            service.endpoints.extend(found);
+        }
+    }
+}
+
+/// A protocol as objects write it; missing means TCP.
+fn protocol(name: &str) -> Option<Protocol> {
+    if name.is_empty() { Some(Protocol::Tcp) } else { Protocol::parse(name) }
+}

@@ -1,0 +1,224 @@
+//! Services and what stands behind them.
+
+use std::net::IpAddr;
+
+use super::{Cluster, Labels, NamespaceId, NodeId, Phase, PodId, Protocol, ServiceId, Str};
+use crate::source::Origin;
+
+/// `spec.type` of a Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ServiceKind {
+    /// `ClusterIP`.
+    ClusterIp,
+    /// `NodePort`.
+    NodePort,
+    /// `LoadBalancer`.
+    LoadBalancer,
+    /// `ExternalName`.
+    ExternalName,
+}
+
+/// `targetPort` of a Service port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetPort {
+    /// A number.
+    Number(u16),
+    /// A name, resolved on each pod.
+    Name(Str),
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug)]
+pub struct ServicePort {
+    /// Name; empty where it has none.
+    pub name: Str,
+    /// Number.
+    pub number: u16,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Port on the pods.
+    pub target: TargetPort,
+    /// Port on every node.
+    pub node_port: Option<u16>,
+}
+
+/// Where a Service's endpoints are known from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndpointSource {
+    /// EndpointSlices.
+    Slices,
+    /// Endpoints.
+    Endpoints,
+    /// Worked out from the selector.
+    Selector,
+    /// No selector and no endpoint objects.
+    None,
+}
+
+/// An endpoint that an EndpointSlice or Endpoints object names.
+#[derive(Clone, Debug)]
+pub struct ServiceEndpoint {
+    /// Its address.
+    pub address: IpAddr,
+    /// The pod behind it.
+    pub pod: Option<PodId>,
+    /// The node it runs on.
+    pub node: Option<NodeId>,
+    /// Ready for traffic.
+    pub ready: bool,
+    /// Able to serve, even while terminating.
+    pub serving: bool,
+    /// Being deleted.
+    pub terminating: bool,
+    /// Ports: the Service port's name, protocol, number; no number means all.
+    pub ports: Vec<(Str, Protocol, Option<u16>)>,
+}
+
+/// A Service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Namespace.
+    pub namespace: NamespaceId,
+    /// Name.
+    pub name: Str,
+    /// Type.
+    pub kind: ServiceKind,
+    /// Virtual addresses; empty for a headless Service and where none was assigned yet.
+    pub cluster_ips: Vec<IpAddr>,
+    /// `clusterIP: None`.
+    pub headless: bool,
+    /// `externalIPs` and load balancer addresses.
+    pub external_ips: Vec<IpAddr>,
+    /// Names of its load balancers.
+    pub hostnames: Vec<Str>,
+    /// The name an ExternalName Service stands for.
+    pub external_name: Option<Str>,
+    /// Pods behind it; none means endpoints are managed by hand.
+    pub selector: Option<Labels>,
+    /// Ports.
+    pub ports: Vec<ServicePort>,
+    /// Whether pods that are not ready count too.
+    pub publish_not_ready: bool,
+    /// `internalTrafficPolicy: Local`.
+    pub internal_local: bool,
+    /// `externalTrafficPolicy: Local`.
+    pub external_local: bool,
+    /// Where the endpoints are known from.
+    pub endpoint_source: EndpointSource,
+    /// Endpoints named by slices or Endpoints.
+    pub endpoints: Vec<ServiceEndpoint>,
+    /// Whether it is the cluster's DNS.
+    pub is_dns: bool,
+    /// Where it was read; none where it is assumed to exist.
+    pub origin: Option<Origin>,
+}
+
+/// One endpoint of one Service port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// The pod behind it; none for an address that no pod has.
+    pub pod: Option<PodId>,
+    /// Its address; none for a pod that has none yet.
+    pub address: Option<IpAddr>,
+    /// The node it runs on.
+    pub node: Option<NodeId>,
+    /// The port on it; none where the name of the target port is declared by none of the pod's containers.
+    pub port: Option<u16>,
+    /// Whether it gets traffic: ready, or terminating but serving while nothing is ready, or
+    /// `publishNotReadyAddresses` (SEMANTICS 38).
+    pub serving: bool,
+    /// Ready.
+    pub ready: bool,
+    /// Being deleted.
+    pub terminating: bool,
+}
+
+impl Service {
+    /// The port of this number or name and protocol.
+    pub fn port(&self, number: Option<u16>, name: Option<&str>, protocol: Protocol) -> Option<&ServicePort> {
+        self.ports.iter().find(|p| {
+            p.protocol == protocol
+                && number.is_none_or(|n| n == p.number)
+                && name.is_none_or(|n| &*p.name == n)
+        })
+    }
+}
+
+impl Cluster {
+    /// The Services of the cluster's DNS, assumed ones included.
+    pub fn dns_services(&self) -> Vec<ServiceId> {
+        self.services.iter().enumerate().filter(|(_, s)| s.is_dns).map(|(i, _)| ServiceId(i as u32)).collect()
+    }
+
+    /// The endpoints of a Service port, ready or not, in the order of pods and addresses.
+    ///
+    /// EndpointSlices go before Endpoints, these before the selector (SEMANTICS 37). Finished pods are left out (47).
+    pub fn backends(&self, service: ServiceId, port: &ServicePort) -> Vec<Backend> {
+        let service = &self.services[service.index()];
+        let mut out = match service.endpoint_source {
+            EndpointSource::Slices | EndpointSource::Endpoints => Self::listed_backends(service, port),
+            EndpointSource::Selector => self.selected_backends(service, port),
+            EndpointSource::None => Vec::new(),
+        };
+        if !out.iter().any(|b| b.serving) {
+            for backend in &mut out {
+                backend.serving = backend.terminating && backend.ready;
+            }
+        }
+        out.sort_by_key(|b| (b.pod, b.address));
+        out.dedup();
+        out
+    }
+
+    fn listed_backends(service: &Service, port: &ServicePort) -> Vec<Backend> {
+        let mut out = Vec::new();
+        for endpoint in &service.endpoints {
+            let found = endpoint.ports.iter().find(|(name, protocol, _)| *name == port.name && *protocol == port.protocol);
+            let number = match found {
+                Some((_, _, number)) => number.or(Some(port.number)),
+                None => continue,
+            };
+            out.push(Backend {
+                pod: endpoint.pod,
+                address: Some(endpoint.address),
+                node: endpoint.node,
+                port: number,
+                serving: (endpoint.ready && !endpoint.terminating) || service.publish_not_ready,
+                ready: if endpoint.terminating { endpoint.serving } else { endpoint.ready },
+                terminating: endpoint.terminating,
+            });
+        }
+        out
+    }
+
+    fn selected_backends(&self, service: &Service, port: &ServicePort) -> Vec<Backend> {
+        let mut out = Vec::new();
+        let Some(selector) = &service.selector else { return out };
+        for id in self.pods_of(service.namespace) {
+            let pod = &self.pods[id.index()];
+            if pod.phase == Phase::Finished || !pod.labels.contains_all(selector) {
+                continue;
+            }
+            let number = match &port.target {
+                TargetPort::Number(number) => Some(*number),
+                TargetPort::Name(name) => {
+                    pod.named_ports(name).find(|p| p.protocol == port.protocol).map(|p| p.number)
+                }
+            };
+            let addresses: Vec<Option<IpAddr>> =
+                if pod.ips.is_empty() { vec![None] } else { pod.ips.iter().copied().map(Some).collect() };
+            for address in addresses {
+                out.push(Backend {
+                    pod: Some(id),
+                    address,
+                    node: pod.node,
+                    port: number,
+                    serving: (pod.ready && !pod.terminating) || service.publish_not_ready,
+                    ready: pod.ready,
+                    terminating: pod.terminating,
+                });
+            }
+        }
+        out
+    }
+}

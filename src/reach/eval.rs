@@ -1,0 +1,603 @@
+//! One flow, decided with a trace. Written to be read beside the API documentation.
+//!
+//! A flow is allowed when the client's egress and the server's ingress allow it (SEMANTICS 6). Each direction runs through
+//! the stages its profile composes. Every step works on the set of results that are possible: a rule that can't be told to
+//! match adds its result and lets the next rule go on, so that "unknown" is what is left when both answers remain possible.
+
+use std::net::IpAddr;
+
+use super::matching::{self, Matched, Selected, Tri, View};
+use crate::model::{Cluster, NamespaceId, NodeId, PodId, Protocol, Str};
+use crate::policy::profile::compose;
+use crate::policy::rule::{Action, Combine, Direction, NoMatch, PolicyId, Rule, RuleRef, Stage, StagePolicy, Tier};
+use crate::policy::{Choices, Composition, Policies, Profile};
+
+/// What an endpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndpointKind {
+    /// A pod with an address of its own.
+    Pod(PodId),
+    /// A node, or a pod on its node's network.
+    Node {
+        /// The node, where it is known.
+        node: Option<NodeId>,
+        /// The pod on its network, where one is meant.
+        pod: Option<PodId>,
+    },
+    /// An address outside the cluster; without one, anywhere on the internet.
+    Outside,
+}
+
+/// One end of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// What it is.
+    pub kind: EndpointKind,
+    /// The address it uses; none where it isn't known.
+    pub ip: Option<IpAddr>,
+}
+
+impl Endpoint {
+    /// A pod with its address of a family; on its node's network it is the node.
+    pub fn pod(cluster: &Cluster, id: PodId, v6: bool) -> Self {
+        let pod = &cluster.pods[id.index()];
+        let kind = if pod.host_network {
+            EndpointKind::Node { node: pod.node, pod: Some(id) }
+        } else {
+            EndpointKind::Pod(id)
+        };
+        Self { kind, ip: pod.ip(v6) }
+    }
+
+    /// A node with its first address of a family.
+    pub fn node(cluster: &Cluster, id: NodeId, v6: bool) -> Self {
+        let ip = cluster.nodes[id.index()].addresses.iter().copied().find(|a| a.is_ipv6() == v6);
+        Self { kind: EndpointKind::Node { node: Some(id), pod: None }, ip }
+    }
+
+    /// Whatever has an address: a pod, a node, or something outside.
+    pub fn address(cluster: &Cluster, ip: IpAddr) -> Self {
+        let kind = match (cluster.pod_by_ip(ip), cluster.node_by_ip(ip)) {
+            (Some(pod), _) => EndpointKind::Pod(pod),
+            (None, Some(node)) => EndpointKind::Node { node: Some(node), pod: None },
+            (None, None) => EndpointKind::Outside,
+        };
+        Self { kind, ip: Some(ip) }
+    }
+
+    /// Somewhere on the internet.
+    pub fn internet() -> Self {
+        Self { kind: EndpointKind::Outside, ip: None }
+    }
+
+    /// The pod, where policies see one.
+    pub fn as_pod(&self) -> Option<PodId> {
+        match self.kind {
+            EndpointKind::Pod(pod) => Some(pod),
+            _ => None,
+        }
+    }
+}
+
+/// A connection to be judged, after address translation: the server is a pod or an address, never a Service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// The side that connects.
+    pub client: Endpoint,
+    /// The side that is connected to.
+    pub server: Endpoint,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Port of the server.
+    pub port: u16,
+    /// The DNS name that was dialled, in lower case without a final dot.
+    pub name: Option<Str>,
+    /// Whether the client dialled a Service that led to the server.
+    pub via_service: bool,
+}
+
+/// Why a result can't be told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Cluster-wide policies of equal priority disagree (SEMANTICS 56).
+    EqualPriority(Vec<PolicyId>),
+    /// A rule names DNS names, the target is an address.
+    NameUnknown,
+    /// A rule names a range of addresses that only part of the internet is in.
+    AddressUnknown,
+    /// It depends on which node a pod runs on.
+    NodeUnknown,
+    /// A rule holds a peer of a kind that this version doesn't know.
+    UnknownPeer,
+    /// A rule selects ServiceAccounts by labels, which aren't read.
+    ServiceAccountLabels,
+    /// A policy of a kind that can't be evaluated may apply: an index into `Policies::unsupported`.
+    Unsupported(usize),
+}
+
+/// The result of a direction or of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// Allowed.
+    Allowed,
+    /// Denied.
+    Denied,
+    /// Can't be told.
+    Unknown,
+}
+
+/// Why no stage was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exempt {
+    /// The endpoint is not a pod with an address of its own: policies don't apply to it (46).
+    NotAPod,
+    /// A pod always reaches its own address (42).
+    Itself,
+    /// Traffic between a pod and the node it runs on (44).
+    OwnNode,
+}
+
+/// What a stage did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepResult {
+    /// No policy of the stage selects the pod.
+    NotSelected,
+    /// A rule decided; more than one where several policies allow the same.
+    Decided(Outcome, RuleRef),
+    /// No rule of the policies that isolate the pod matched.
+    DefaultDeny,
+    /// A rule passed on to the next stage.
+    Passed(RuleRef),
+    /// No rule matched and the stage doesn't isolate.
+    NoMatch,
+    /// Several results are possible.
+    Open(Vec<RuleRef>),
+    /// The stage was skipped, because a NetworkPolicy isolates the pod in the other direction.
+    Skipped,
+}
+
+/// One stage of a direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its tier.
+    pub tier: Tier,
+    /// Policies that select the pod.
+    pub selecting: Vec<PolicyId>,
+    /// What it did.
+    pub result: StepResult,
+}
+
+/// One direction of a flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leg {
+    /// The direction.
+    pub direction: Direction,
+    /// The pod whose policies were asked.
+    pub subject: Option<PodId>,
+    /// Why none was asked.
+    pub exempt: Option<Exempt>,
+    /// Stages, in order, up to the one that decided.
+    pub steps: Vec<Step>,
+    /// Stages behind the one that decided.
+    pub not_reached: Vec<Tier>,
+    /// The result.
+    pub outcome: Outcome,
+    /// Why it is unknown.
+    pub reasons: Vec<Reason>,
+    /// Whether an address decided or could have, and the pod across has none yet (48).
+    pub by_labels_only: bool,
+}
+
+impl Leg {
+    /// The rule that decided.
+    pub fn decided_by(&self) -> Option<RuleRef> {
+        self.steps.iter().rev().find_map(|s| match &s.result {
+            StepResult::Decided(_, rule) => Some(*rule),
+            _ => None,
+        })
+    }
+
+    /// The policies whose default deny decided.
+    pub fn isolated_by(&self) -> &[PolicyId] {
+        match self.steps.last() {
+            Some(Step { result: StepResult::DefaultDeny, selecting, .. }) => selecting,
+            _ => &[],
+        }
+    }
+}
+
+/// A flow's result under one set of choices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The result.
+    pub outcome: Outcome,
+    /// Egress at the client.
+    pub egress: Leg,
+    /// Ingress at the server.
+    pub ingress: Leg,
+    /// Where choices of the profile lead to different results: each with the plugins that make it.
+    pub differs: Vec<(Outcome, Vec<&'static str>)>,
+    /// The choices the legs were traced under.
+    pub choices: Choices,
+}
+
+impl Decision {
+    /// Both legs, in the order a packet meets them.
+    pub fn legs(&self) -> [&Leg; 2] {
+        [&self.egress, &self.ingress]
+    }
+}
+
+/// Evaluates flows under a profile.
+#[derive(Debug)]
+pub struct Evaluator<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// Its policies.
+    pub policies: &'a Policies,
+    compositions: Vec<Composition>,
+}
+
+const ALLOW: u8 = 1;
+const DENY: u8 = 2;
+const NEXT: u8 = 4;
+
+impl<'a> Evaluator<'a> {
+    /// Prepares the stages of a profile.
+    pub fn new(cluster: &'a Cluster, policies: &'a Policies, profile: &Profile) -> Self {
+        Self { cluster, policies, compositions: compose(policies, profile) }
+    }
+
+    /// The stages, once for each choice of the profile that makes a difference for these policies.
+    pub fn compositions(&self) -> &[Composition] {
+        &self.compositions
+    }
+
+    /// Judges a flow. Never fails: what isn't known makes the outcome unknown, with the reason.
+    pub fn evaluate(&self, flow: &Flow) -> Decision {
+        let mut decisions: Vec<(Decision, &Composition)> =
+            self.compositions.iter().map(|c| (self.evaluate_under(flow, c), c)).collect();
+        // A profile has at least one choice; without any, the specification's.
+        let Some((mut decision, _)) = (!decisions.is_empty()).then(|| decisions.remove(0)) else {
+            return self.evaluate_under(flow, &compose_default(self.policies));
+        };
+        if decisions.iter().any(|(d, _)| d.outcome != decision.outcome) {
+            let mut differs: Vec<(Outcome, Vec<&'static str>)> = Vec::new();
+            let first = (decision.outcome, &self.compositions[0].plugins);
+            let others = decisions.iter().map(|(d, c)| (d.outcome, &c.plugins));
+            for (outcome, plugins) in std::iter::once(first).chain(others) {
+                let at = match differs.iter().position(|(o, _)| *o == outcome) {
+                    Some(at) => at,
+                    None => {
+                        differs.push((outcome, Vec::new()));
+                        differs.len() - 1
+                    }
+                };
+                for plugin in plugins {
+                    if !differs[at].1.contains(plugin) {
+                        differs[at].1.push(plugin);
+                    }
+                }
+            }
+            differs.sort();
+            for (_, plugins) in &mut differs {
+                plugins.sort_unstable();
+            }
+            // What is shown is the trace of a choice that denies: it holds what would have to change.
+            if decision.outcome != Outcome::Denied
+                && let Some(at) = decisions.iter().position(|(d, _)| d.outcome == Outcome::Denied)
+            {
+                decision = decisions.swap_remove(at).0;
+            }
+            decision.differs = differs;
+            decision.outcome = Outcome::Unknown;
+        }
+        decision
+    }
+
+    /// Judges a flow under one composition.
+    pub fn evaluate_under(&self, flow: &Flow, composition: &Composition) -> Decision {
+        let egress = self.leg(flow, Direction::Egress, composition);
+        let ingress = self.leg(flow, Direction::Ingress, composition);
+        let outcome = match (egress.outcome, ingress.outcome) {
+            (Outcome::Denied, _) | (_, Outcome::Denied) => Outcome::Denied,
+            (Outcome::Allowed, Outcome::Allowed) => Outcome::Allowed,
+            _ => Outcome::Unknown,
+        };
+        let mut decision =
+            Decision { outcome, egress, ingress, differs: Vec::new(), choices: composition.choices };
+        self.taint(flow, &mut decision);
+        decision
+    }
+
+    /// A policy that can't be evaluated may allow what is denied, or deny what is allowed.
+    fn taint(&self, flow: &Flow, decision: &mut Decision) {
+        if self.policies.unsupported.is_empty() {
+            return;
+        }
+        let namespace = |e: &Endpoint| e.as_pod().map(|p| self.cluster.pods[p.index()].namespace);
+        for (leg, at) in [(&mut decision.egress, namespace(&flow.client)), (&mut decision.ingress, namespace(&flow.server))] {
+            let Some(at) = at else { continue };
+            if leg.exempt == Some(Exempt::Itself) {
+                continue;
+            }
+            for (index, policy) in self.policies.unsupported.iter().enumerate() {
+                if policy.namespace.is_none_or(|n: NamespaceId| n == at) {
+                    leg.reasons.push(Reason::Unsupported(index));
+                    leg.outcome = Outcome::Unknown;
+                    decision.outcome = Outcome::Unknown;
+                }
+            }
+        }
+    }
+
+    fn leg(&self, flow: &Flow, direction: Direction, composition: &Composition) -> Leg {
+        let (near, far) = match direction {
+            Direction::Egress => (&flow.client, &flow.server),
+            Direction::Ingress => (&flow.server, &flow.client),
+        };
+        let mut leg = Leg {
+            direction,
+            subject: near.as_pod(),
+            exempt: None,
+            steps: Vec::new(),
+            not_reached: Vec::new(),
+            outcome: Outcome::Allowed,
+            reasons: Vec::new(),
+            by_labels_only: far.ip.is_none() && far.as_pod().is_some(),
+        };
+        let Some(subject) = near.as_pod() else {
+            leg.exempt = Some(Exempt::NotAPod);
+            return leg;
+        };
+        let itself = far.as_pod() == Some(subject);
+        if itself && !flow.via_service {
+            leg.exempt = Some(Exempt::Itself);
+            return leg;
+        }
+        let own_node_exempt = direction == Direction::Ingress || !composition.choices.own_node_egress;
+        let mut maybe_own_node = false;
+        if let EndpointKind::Node { node, .. } = far.kind
+            && own_node_exempt
+        {
+            match (node, self.cluster.pods[subject.index()].node) {
+                (Some(a), Some(b)) if a == b => {
+                    leg.exempt = Some(Exempt::OwnNode);
+                    return leg;
+                }
+                (Some(_), Some(_)) => {}
+                _ => maybe_own_node = true,
+            }
+        }
+        let view = View { cluster: self.cluster, choices: &composition.choices, flow, subject };
+        let stages = composition.stages(direction);
+        let mut possible = NEXT;
+        for (index, stage) in stages.iter().enumerate() {
+            if itself && !composition.choices.hairpin && matches!(stage.tier, Tier::NetworkPolicy | Tier::Default) {
+                continue;
+            }
+            let result = self.stage(&view, stage, direction, &mut leg);
+            possible = (possible & !NEXT) | result;
+            if result & NEXT == 0 {
+                leg.not_reached = stages[index + 1..].iter().map(|s| s.tier.clone()).collect();
+                break;
+            }
+        }
+        if possible & NEXT != 0 {
+            possible = (possible & !NEXT) | ALLOW;
+        }
+        if maybe_own_node {
+            possible |= ALLOW;
+        }
+        leg.outcome = match possible {
+            ALLOW => Outcome::Allowed,
+            DENY => Outcome::Denied,
+            _ => Outcome::Unknown,
+        };
+        if leg.outcome == Outcome::Unknown {
+            if maybe_own_node {
+                leg.reasons.push(Reason::NodeUnknown);
+            }
+            leg.reasons.sort();
+            leg.reasons.dedup();
+        } else {
+            leg.reasons.clear();
+        }
+        leg
+    }
+
+    /// Runs a stage: the set of its possible results.
+    fn stage(&self, view: &View<'_>, stage: &Stage, direction: Direction, leg: &mut Leg) -> u8 {
+        let namespace = self.cluster.pods[view.subject.index()].namespace;
+        let selected = Selected::Pod(view.subject);
+        let selects = |p: &StagePolicy| {
+            p.namespace.is_none_or(|n| n == namespace) && matching::expr(self.cluster, &selected, &p.subject) != Tri::No
+        };
+        let mut step = Step { tier: stage.tier.clone(), selecting: Vec::new(), result: StepResult::NotSelected };
+        if let Some(others) = &stage.skip_if_selected
+            && others.iter().any(|p| p.isolates && selects(p))
+        {
+            step.result = StepResult::Skipped;
+            leg.steps.push(step);
+            return NEXT;
+        }
+        let policies: Vec<&StagePolicy> = stage.policies.iter().filter(|p| selects(p)).collect();
+        if policies.is_empty() {
+            leg.steps.push(step);
+            return NEXT;
+        }
+        step.selecting = policies.iter().map(|p| p.policy).collect();
+        let reference = |policy: &StagePolicy, rule: &Rule, matched: Matched| RuleRef {
+            policy: policy.policy,
+            direction,
+            rule: rule.index,
+            peer: matched.peer,
+            port: matched.port,
+        };
+        let mut scan = Scan::default();
+        match stage.combine {
+            Combine::FirstMatch => {
+                for (policy, rule) in policies.iter().flat_map(|p| p.rules.iter().map(move |r| (*p, r))) {
+                    let (tri, matched) = view.rule(rule);
+                    if scan.take(tri, rule, reference(policy, rule, matched)) {
+                        break;
+                    }
+                }
+            }
+            Combine::Union => {
+                for (policy, rule) in policies.iter().flat_map(|p| p.rules.iter().map(move |r| (*p, r))) {
+                    let (tri, matched) = view.rule(rule);
+                    if tri == Tri::Yes && matches!(rule.action, Action::Allow(_)) {
+                        // One allow is enough, whatever else may match.
+                        scan = Scan::default();
+                    }
+                    if scan.take(tri, rule, reference(policy, rule, matched)) {
+                        break;
+                    }
+                }
+            }
+            Combine::Precedence => {
+                let mut rules: Vec<(&StagePolicy, &Rule)> =
+                    policies.iter().flat_map(|p| p.rules.iter().map(move |r| (*p, r))).collect();
+                rules.sort_by_key(|(_, r)| (r.precedence, rank(&r.action)));
+                for (policy, rule) in rules {
+                    let (tri, matched) = view.rule(rule);
+                    if scan.take(tri, rule, reference(policy, rule, matched)) {
+                        break;
+                    }
+                }
+            }
+            Combine::EitherOnTie => {
+                for group in policies.chunk_by(|a, b| a.priority == b.priority) {
+                    if scan.take_group(group, view, &reference) {
+                        break;
+                    }
+                }
+            }
+        }
+        let mut possible = scan.possible;
+        if !scan.decided {
+            let denied = stage.no_match == NoMatch::Deny && policies.iter().any(|p| p.isolates);
+            if stage.no_match == NoMatch::Deny {
+                step.selecting = policies.iter().filter(|p| p.isolates).map(|p| p.policy).collect();
+            }
+            possible |= if denied { DENY } else { NEXT };
+            step.result = if !scan.rules.is_empty() {
+                StepResult::Open(scan.rules)
+            } else if denied {
+                StepResult::DefaultDeny
+            } else {
+                StepResult::NoMatch
+            };
+        } else {
+            let last = scan.rules.last().copied();
+            step.result = match (possible, last) {
+                (ALLOW, Some(rule)) => StepResult::Decided(Outcome::Allowed, rule),
+                (DENY, Some(rule)) => StepResult::Decided(Outcome::Denied, rule),
+                (NEXT, Some(rule)) => StepResult::Passed(rule),
+                _ => StepResult::Open(scan.rules),
+            };
+        }
+        leg.reasons.extend(scan.reasons);
+        leg.steps.push(step);
+        possible
+    }
+}
+
+fn compose_default(policies: &Policies) -> Composition {
+    let profile = Profile::settled("specification", crate::policy::profile::SPECIFICATION);
+    let mut compositions = compose(policies, &profile);
+    match compositions.pop() {
+        Some(composition) => composition,
+        None => Composition {
+            choices: crate::policy::profile::SPECIFICATION,
+            plugins: Vec::new(),
+            ingress: Vec::new(),
+            egress: Vec::new(),
+        },
+    }
+}
+
+fn result(action: &Action) -> u8 {
+    match action {
+        Action::Allow(_) => ALLOW,
+        Action::Deny => DENY,
+        Action::Pass => NEXT,
+        Action::Log => 0,
+    }
+}
+
+/// Deny before allow before pass (Cilium's precedence; `precedence.go`).
+fn rank(action: &Action) -> u8 {
+    match action {
+        Action::Log => 0,
+        Action::Deny => 1,
+        Action::Allow(_) => 2,
+        Action::Pass => 3,
+    }
+}
+
+/// What the rules of a stage made possible so far.
+#[derive(Default)]
+struct Scan {
+    possible: u8,
+    decided: bool,
+    rules: Vec<RuleRef>,
+    reasons: Vec<Reason>,
+}
+
+impl Scan {
+    /// Takes a rule's match; true where it settles the stage.
+    fn take(&mut self, tri: Tri, rule: &Rule, reference: RuleRef) -> bool {
+        if rule.action == Action::Log {
+            return false;
+        }
+        match tri {
+            Tri::No => false,
+            Tri::Maybe(reason) => {
+                self.possible |= result(&rule.action);
+                self.rules.push(reference);
+                self.reasons.push(reason);
+                false
+            }
+            Tri::Yes => {
+                self.possible |= result(&rule.action);
+                self.rules.push(reference);
+                self.decided = true;
+                true
+            }
+        }
+    }
+
+    /// Takes policies of one priority: any of them may go first. True where one of them settles the stage.
+    fn take_group(
+        &mut self,
+        group: &[&StagePolicy],
+        view: &View<'_>,
+        reference: &dyn Fn(&StagePolicy, &Rule, Matched) -> RuleRef,
+    ) -> bool {
+        let mut settled = false;
+        let mut actions: Vec<(u8, PolicyId)> = Vec::new();
+        for policy in group {
+            let mut scan = Self::default();
+            for rule in &policy.rules {
+                let (tri, matched) = view.rule(rule);
+                if scan.take(tri, rule, reference(policy, rule, matched)) {
+                    break;
+                }
+            }
+            settled |= scan.decided;
+            if scan.possible != 0 {
+                actions.push((scan.possible, policy.policy));
+            }
+            self.possible |= scan.possible;
+            self.rules.extend(scan.rules);
+            self.reasons.extend(scan.reasons);
+        }
+        if actions.windows(2).any(|w| w[0].0 != w[1].0) {
+            self.reasons.push(Reason::EqualPriority(actions.into_iter().map(|(_, p)| p).collect()));
+        }
+        self.decided |= settled;
+        settled
+    }
+}

@@ -1,0 +1,8 @@
+//! The evaluators: who reaches whom. Pure: no I/O, no clock, no text for people.
+//!
+//! [`eval`] decides one flow and says why; [`path`] asks it for every leg of the way to a target.
+
+pub mod eval;
+mod matching;
+
+pub use eval::{Decision, Endpoint, Evaluator, Flow, Leg, Outcome};

@@ -30,6 +30,9 @@ impl Default for BuildOptions {
 /// The label that every namespace carries (KEP-2161).
 const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
+/// Namespace, kind and name of a workload, with kind and name of its controller.
+type Owners = HashMap<(String, String, String), Option<(String, String)>>;
+
 #[derive(Default)]
 struct Interner {
     strings: HashSet<Str>,
@@ -167,7 +170,10 @@ pub(crate) fn is_dns_service(metadata: &Metadata) -> bool {
 }
 
 pub(super) fn is_dns_name(namespace: &str, name: &str) -> bool {
-    matches!((namespace, name), ("kube-system", "kube-dns" | "coredns" | "rke2-coredns-rke2-coredns") | ("openshift-dns", "dns-default"))
+    matches!(
+        (namespace, name),
+        ("kube-system", "kube-dns" | "coredns" | "rke2-coredns-rke2-coredns") | ("openshift-dns", "dns-default")
+    )
 }
 
 impl Builder {
@@ -271,11 +277,10 @@ impl Builder {
         let service = self.services.iter().map(|(s, _)| s).find(|s| is_dns_service(&s.metadata));
         let (namespace, labels) = match service {
             Some(s) => (s.metadata.namespace.clone(), s.spec.selector.clone().unwrap_or_default()),
-            None => {
-                ("kube-system".to_owned(), BTreeMap::from([("k8s-app".to_owned(), "kube-dns".to_owned())]))
-            }
+            None => ("kube-system".to_owned(), BTreeMap::from([("k8s-app".to_owned(), "kube-dns".to_owned())])),
         };
-        let selected = |m: &Metadata, ns: &str| ns == namespace && labels.iter().all(|(k, v)| m.labels.get(k) == Some(v));
+        let selected =
+            |m: &Metadata, ns: &str| ns == namespace && labels.iter().all(|(k, v)| m.labels.get(k) == Some(v));
         let known = self.pods.iter().any(|(p, _)| selected(&p.metadata, &p.metadata.namespace))
             || self.workloads.iter().any(|(w, _)| selected(&w.template.metadata, &w.metadata.namespace))
             || self.slices.iter().any(|s| {
@@ -316,13 +321,9 @@ impl Builder {
                     pod_cidrs: node.spec.pod_cidrs.iter().filter_map(|c| c.parse().ok()).collect(),
                     origin: Some(origin),
                 },
-                None => Node {
-                    name,
-                    labels: Arc::default(),
-                    addresses: Vec::new(),
-                    pod_cidrs: Vec::new(),
-                    origin: None,
-                },
+                None => {
+                    Node { name, labels: Arc::default(), addresses: Vec::new(), pod_cidrs: Vec::new(), origin: None }
+                }
             };
             self.cluster.nodes.push(node);
         }
@@ -349,7 +350,8 @@ impl Builder {
         for (workload, origin) in std::mem::take(&mut self.workloads) {
             let namespace = self.namespace_id(&workload.metadata.namespace);
             let owned = workload.metadata.owner_references.iter().any(|o| {
-                o.controller && owners.contains_key(&(workload.metadata.namespace.clone(), o.kind.clone(), o.name.clone()))
+                o.controller
+                    && owners.contains_key(&(workload.metadata.namespace.clone(), o.kind.clone(), o.name.clone()))
             });
             let reference =
                 WorkloadRef { kind: self.intern.str(&workload.kind), name: self.intern.str(&workload.metadata.name) };
@@ -382,11 +384,7 @@ impl Builder {
             }
             range.end = index as u32 + 1;
             if let Some(workload) = &pod.workload {
-                self.cluster
-                    .workloads
-                    .entry((pod.namespace, workload.clone()))
-                    .or_default()
-                    .push(PodId(index as u32));
+                self.cluster.workloads.entry((pod.namespace, workload.clone())).or_default().push(PodId(index as u32));
             }
         }
         for key in empty {
@@ -427,7 +425,7 @@ impl Builder {
     }
 
     /// The controller of every workload that is known, none where it has no controller.
-    fn owners(&self) -> HashMap<(String, String, String), Option<(String, String)>> {
+    fn owners(&self) -> Owners {
         self.workloads
             .iter()
             .map(|(w, _)| {
@@ -440,11 +438,7 @@ impl Builder {
             .collect()
     }
 
-    fn workload_of(
-        &mut self,
-        metadata: &Metadata,
-        owners: &HashMap<(String, String, String), Option<(String, String)>>,
-    ) -> Option<WorkloadRef> {
+    fn workload_of(&mut self, metadata: &Metadata, owners: &Owners) -> Option<WorkloadRef> {
         let owner = metadata.owner_references.iter().find(|o| o.controller).or(metadata.owner_references.first())?;
         if owner.kind == "Node" {
             return None;
@@ -467,9 +461,10 @@ impl Builder {
         let spec = pod.spec;
         let mut ports = Vec::new();
         let regular = spec.containers.iter().map(|c| (c, ContainerKind::Regular));
-        let init = spec.init_containers.iter().map(|c| {
-            (c, if c.restart_policy == "Always" { ContainerKind::Sidecar } else { ContainerKind::Init })
-        });
+        let init = spec
+            .init_containers
+            .iter()
+            .map(|c| (c, if c.restart_policy == "Always" { ContainerKind::Sidecar } else { ContainerKind::Init }));
         for (container, kind) in regular.chain(init) {
             for port in &container.ports {
                 let Ok(number) = u16::try_from(port.container_port) else { continue };
@@ -617,7 +612,11 @@ impl Builder {
             cluster_ips,
             headless,
             external_ips,
-            hostnames: balancer.iter().filter(|i| !i.hostname.is_empty()).map(|i| self.intern.str(&i.hostname)).collect(),
+            hostnames: balancer
+                .iter()
+                .filter(|i| !i.hostname.is_empty())
+                .map(|i| self.intern.str(&i.hostname))
+                .collect(),
             external_name: (kind == ServiceKind::ExternalName).then(|| self.intern.str(&spec.external_name)),
             endpoint_source: if selector.is_some() { EndpointSource::Selector } else { EndpointSource::None },
             selector,

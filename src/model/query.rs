@@ -211,7 +211,9 @@ impl std::str::FromStr for TargetSpec {
             let rest = text.split_once("://").map_or("", |(_, rest)| rest);
             let host = rest.split(['/', '?']).next().unwrap_or_default();
             let host = host.rsplit_once('@').map_or(host, |(_, h)| h);
-            return Err(QueryError::new("the target is a URL, not a host and a port").help(format!("did you mean `{host}`?")).help(usage));
+            return Err(QueryError::new("the target is a URL, not a host and a port")
+                .help(format!("did you mean `{host}`?"))
+                .help(usage));
         }
         let (host, rest) = split_host(text);
         let Some(rest) = rest else {
@@ -223,12 +225,18 @@ impl std::str::FromStr for TargetSpec {
             Some((port, name)) => match Protocol::parse(name) {
                 Some(protocol) if Protocol::WITH_PORTS.contains(&protocol) => (port, protocol),
                 _ => {
-                    return Err(QueryError::new(format!("`{name}` is not a protocol with ports"))
-                        .help("one of tcp, udp, sctp"));
+                    return Err(
+                        QueryError::new(format!("`{name}` is not a protocol with ports")).help("one of tcp, udp, sctp")
+                    );
                 }
             },
         };
-        Ok(Self { host: parse_host(host, usage)?, port: Some(parse_port(port, usage)?), protocol, text: text.to_owned() })
+        Ok(Self {
+            host: parse_host(host, usage)?,
+            port: Some(parse_port(port, usage)?),
+            protocol,
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -458,7 +466,11 @@ impl Cluster {
     }
 
     /// The pods of a name: a pod, or those of a workload.
-    fn pods_named(&self, namespace: NamespaceId, spec: &ObjectSpec) -> Result<Option<Resolved<Vec<PodId>>>, QueryError> {
+    fn pods_named(
+        &self,
+        namespace: NamespaceId,
+        spec: &ObjectSpec,
+    ) -> Result<Option<Resolved<Vec<PodId>>>, QueryError> {
         let mut notes = Vec::new();
         if matches!(spec.kind, None | Some(Kind::Pod))
             && let Some(pod) = self.pod(namespace, &spec.name)
@@ -496,8 +508,10 @@ impl Cluster {
             (false, _) => Ok(Some(Resolved { what: alive, notes })),
             (true, true) => Err(QueryError::new(format!("{} `{}` has no pods", workload.kind, spec.name))
                 .help("it is scaled to 0 replicas")),
-            (true, false) => Err(QueryError::new(format!("all pods of {} `{}` have finished", workload.kind, spec.name))
-                .help("a finished pod has no network; name one that runs")),
+            (true, false) => {
+                Err(QueryError::new(format!("all pods of {} `{}` have finished", workload.kind, spec.name))
+                    .help("a finished pod has no network; name one that runs"))
+            }
         }
     }
 
@@ -523,9 +537,9 @@ impl Cluster {
         let qualified = inside.strip_suffix(".svc");
         let labels: Vec<&str> = qualified.unwrap_or(inside).split('.').collect();
         let found = match labels.as_slice() {
-            [service, namespace] => self
-                .namespace(namespace)
-                .map(|id| (self.service(id, service).map(Target::Service), id, *service)),
+            [service, namespace] => {
+                self.namespace(namespace).map(|id| (self.service(id, service).map(Target::Service), id, *service))
+            }
             [pod, service, namespace] => self.namespace(namespace).map(|id| {
                 let target = self.pod_under(id, service, pod).map(Target::PodByName);
                 (target, id, *service)
@@ -648,12 +662,27 @@ mod tests {
         let cases = [
             ("cart:8080", object(None, None, "cart"), Some(PortSpec::Number(8080)), Protocol::Tcp),
             ("shop/cart:http", object(Some("shop"), None, "cart"), Some(PortSpec::Name("http".into())), Protocol::Tcp),
-            ("shop/pod/db-0:5432", object(Some("shop"), Some(Kind::Pod), "db-0"), Some(PortSpec::Number(5432)), Protocol::Tcp),
-            ("deploy/api:53/udp", object(None, Some(Kind::Workload("Deployment")), "api"), Some(PortSpec::Number(53)), Protocol::Udp),
+            (
+                "shop/pod/db-0:5432",
+                object(Some("shop"), Some(Kind::Pod), "db-0"),
+                Some(PortSpec::Number(5432)),
+                Protocol::Tcp,
+            ),
+            (
+                "deploy/api:53/udp",
+                object(None, Some(Kind::Workload("Deployment")), "api"),
+                Some(PortSpec::Number(53)),
+                Protocol::Udp,
+            ),
             ("cart", object(None, None, "cart"), None, Protocol::Tcp),
             ("[fd00::1]:443", Host::Address("fd00::1".parse().unwrap()), Some(PortSpec::Number(443)), Protocol::Tcp),
             ("fd00::1", Host::Address("fd00::1".parse().unwrap()), None, Protocol::Tcp),
-            ("10.0.0.1:443/sctp", Host::Address("10.0.0.1".parse().unwrap()), Some(PortSpec::Number(443)), Protocol::Sctp),
+            (
+                "10.0.0.1:443/sctp",
+                Host::Address("10.0.0.1".parse().unwrap()),
+                Some(PortSpec::Number(443)),
+                Protocol::Sctp,
+            ),
         ];
         for (text, host, port, protocol) in cases {
             let parsed = target(text);
@@ -663,7 +692,18 @@ mod tests {
 
     #[test]
     fn targets_that_make_no_sense_are_refused() {
-        for text in ["", "cart:", "cart:0", "cart:65536", "cart:80/icmp", "a/b/c/d:80", "http://cart:80", "cart:Http", "/cart:80", "x/y/z:80"] {
+        for text in [
+            "",
+            "cart:",
+            "cart:0",
+            "cart:65536",
+            "cart:80/icmp",
+            "a/b/c/d:80",
+            "http://cart:80",
+            "cart:Http",
+            "/cart:80",
+            "x/y/z:80",
+        ] {
             assert!(text.parse::<TargetSpec>().is_err(), "{text}");
         }
     }

@@ -28,7 +28,7 @@ pub enum TargetPort {
 }
 
 /// A port of a Service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicePort {
     /// Name; empty where it has none.
     pub name: Str,
@@ -137,9 +137,7 @@ impl Service {
     /// The port of this number or name and protocol.
     pub fn port(&self, number: Option<u16>, name: Option<&str>, protocol: Protocol) -> Option<&ServicePort> {
         self.ports.iter().find(|p| {
-            p.protocol == protocol
-                && number.is_none_or(|n| n == p.number)
-                && name.is_none_or(|n| &*p.name == n)
+            p.protocol == protocol && number.is_none_or(|n| n == p.number) && name.is_none_or(|n| &*p.name == n)
         })
     }
 }
@@ -173,7 +171,8 @@ impl Cluster {
     fn listed_backends(service: &Service, port: &ServicePort) -> Vec<Backend> {
         let mut out = Vec::new();
         for endpoint in &service.endpoints {
-            let found = endpoint.ports.iter().find(|(name, protocol, _)| *name == port.name && *protocol == port.protocol);
+            let found =
+                endpoint.ports.iter().find(|(name, protocol, _)| *name == port.name && *protocol == port.protocol);
             let number = match found {
                 Some((_, _, number)) => number.or(Some(port.number)),
                 None => continue,
@@ -201,9 +200,7 @@ impl Cluster {
             }
             let number = match &port.target {
                 TargetPort::Number(number) => Some(*number),
-                TargetPort::Name(name) => {
-                    pod.named_ports(name).find(|p| p.protocol == port.protocol).map(|p| p.number)
-                }
+                TargetPort::Name(name) => pod.named_ports(name).find(|p| p.protocol == port.protocol).map(|p| p.number),
             };
             let addresses: Vec<Option<IpAddr>> =
                 if pod.ips.is_empty() { vec![None] } else { pod.ips.iter().copied().map(Some).collect() };

@@ -22,10 +22,14 @@ pub(super) fn lower(cluster: &Cluster, info: &mut Vec<PolicyInfo>) -> (Lowered, 
         let metadata = &policy.object.metadata;
         let priority = spec.priority.unwrap_or(0);
         let id = enter(info, PolicyKind::ClusterNetworkPolicy, metadata, policy.origin, Some(priority));
-        let ingress =
-            spec.ingress.iter().map(|r| RawRule::new(&r.action, Peers::Ingress(&r.from), RawPorts::V2(r.protocols.as_deref())));
-        let egress =
-            spec.egress.iter().map(|r| RawRule::new(&r.action, Peers::Egress(&r.to), RawPorts::V2(r.protocols.as_deref())));
+        let ingress = spec
+            .ingress
+            .iter()
+            .map(|r| RawRule::new(&r.action, Peers::Ingress(&r.from), RawPorts::V2(r.protocols.as_deref())));
+        let egress = spec
+            .egress
+            .iter()
+            .map(|r| RawRule::new(&r.action, Peers::Egress(&r.to), RawPorts::V2(r.protocols.as_deref())));
         lowering.policy(id, spec.tier == "Baseline", priority, spec.subject.as_ref(), ingress, egress);
     }
     for policy in &cluster.admin_network_policies {
@@ -100,8 +104,10 @@ struct Lowering {
 
 impl Lowering {
     fn v1alpha1(&mut self, id: PolicyId, baseline: bool, priority: i64, spec: &wire::AdminNetworkPolicySpec) {
-        let ingress =
-            spec.ingress.iter().map(|r| RawRule::new(&r.action, Peers::Ingress(&r.from), RawPorts::V1(r.ports.as_deref())));
+        let ingress = spec
+            .ingress
+            .iter()
+            .map(|r| RawRule::new(&r.action, Peers::Ingress(&r.from), RawPorts::V1(r.ports.as_deref())));
         let egress =
             spec.egress.iter().map(|r| RawRule::new(&r.action, Peers::Egress(&r.to), RawPorts::V1(r.ports.as_deref())));
         self.policy(id, baseline, priority, spec.subject.as_ref(), ingress, egress);
@@ -117,8 +123,12 @@ impl Lowering {
         egress: impl Iterator<Item = RawRule<'a>>,
     ) {
         let subject = subject.map_or(Expr::Nothing, |s| self.pods(s.namespaces.as_ref(), s.pods.as_ref()));
-        let ingress: Vec<Rule> = ingress.enumerate().map(|(i, r)| self.rule(i, &r)).collect();
-        let egress: Vec<Rule> = egress.enumerate().map(|(i, r)| self.rule(i, &r)).collect();
+        let mut ingress: Vec<Rule> = ingress.enumerate().map(|(i, r)| self.rule(i, &r)).collect();
+        let mut egress: Vec<Rule> = egress.enumerate().map(|(i, r)| self.rule(i, &r)).collect();
+        for rule in ingress.iter_mut().chain(&mut egress) {
+            // Policies of equal priority interleave by the index of their rules, where a plugin does so.
+            rule.precedence = ((priority.clamp(0, 0x7fff_ffff) as u64) << 32) + u64::from(rule.index);
+        }
         let tier = if baseline { &mut self.baseline } else { &mut self.admin };
         for (rules, policies) in [(ingress, &mut tier.ingress), (egress, &mut tier.egress)] {
             if !rules.is_empty() {
@@ -209,7 +219,9 @@ impl Lowering {
             RawPorts::V2(Some(list)) => {
                 L4::OneOf(list.iter().enumerate().filter_map(|(i, p)| self.protocol(i, p)).collect())
             }
-            RawPorts::V1(Some(list)) => L4::OneOf(list.iter().enumerate().filter_map(|(i, p)| self.port(i, p)).collect()),
+            RawPorts::V1(Some(list)) => {
+                L4::OneOf(list.iter().enumerate().filter_map(|(i, p)| self.port(i, p)).collect())
+            }
         }
     }
 
@@ -217,7 +229,12 @@ impl Lowering {
         let index = index as u32;
         if let Some(name) = &protocol.destination_named_port {
             // Of whatever protocol the pod declares it with (63).
-            return Some(PortMatch { index, protocol: None, ports: Ports::Named(self.strings.get(name)), end_port: false });
+            return Some(PortMatch {
+                index,
+                protocol: None,
+                ports: Ports::Named(self.strings.get(name)),
+                end_port: false,
+            });
         }
         let (kind, port) = match (&protocol.tcp, &protocol.udp, &protocol.sctp) {
             (Some(port), _, _) => (Protocol::Tcp, port),

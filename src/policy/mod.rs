@@ -15,8 +15,8 @@ use crate::model::{Cluster, NamespaceId, Str};
 use crate::source::Origin;
 
 pub use profile::{Choices, Composition, Profile};
-pub use rule::{Direction, PolicyId, PolicyInfo, PolicyKind};
 use rule::StagePolicy;
+pub use rule::{Direction, PolicyId, PolicyInfo, PolicyKind};
 
 /// A policy that takes no part, and why.
 #[derive(Clone, Debug)]

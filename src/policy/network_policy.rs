@@ -131,11 +131,9 @@ impl Lowering<'_> {
     }
 
     fn block(&mut self, block: &wire::IpBlock) -> Option<Block> {
-        let parsed = block
-            .cidr
-            .parse()
-            .ok()
-            .and_then(|cidr| Some(Block { cidr, except: block.except.iter().map(|e| e.parse().ok()).collect::<Option<_>>()? }));
+        let parsed = block.cidr.parse().ok().and_then(|cidr| {
+            Some(Block { cidr, except: block.except.iter().map(|e| e.parse().ok()).collect::<Option<_>>()? })
+        });
         if parsed.is_none() {
             self.bad = Some(format!("`{}` is not a range of addresses", block.cidr));
         }

@@ -79,7 +79,13 @@ impl Profile {
         let mut all: BTreeMap<Choices, Vec<&'static str>> = BTreeMap::new();
         for name in NAMED {
             for choices in named(name) {
-                all.entry(choices).or_default().push(name);
+                // The text is clear that a NetworkPolicy's default deny is final: a plugin that puts it after Baseline deviates,
+                // and a deviation acts only under its own profile.
+                let choices = Choices { default_deny_last: SPECIFICATION.default_deny_last, ..choices };
+                let plugins = all.entry(choices).or_default();
+                if !plugins.contains(&name) {
+                    plugins.push(name);
+                }
             }
         }
         Self { name: "generic".to_owned(), choices: all.into_iter().collect(), rejects: false }
@@ -128,26 +134,27 @@ fn named(name: &str) -> Vec<Choices> {
     match name {
         // Packets recorded on Kubernetes 1.36: ipBlocks match pod addresses, a pod is judged when it reaches itself through
         // its Service, egress to the own node is judged, Baseline is skipped for the other direction.
-        "kube-network-policies" => vec![Choices {
-            hairpin: true,
-            own_node_egress: true,
-            baseline_for_other_direction: false,
-            ..base
-        }],
+        "kube-network-policies" => {
+            vec![Choices { hairpin: true, own_node_egress: true, baseline_for_other_direction: false, ..base }]
+        }
         // projectcalico/calico: `pol` matches nets against any address; egress policy goes before
         // defaultEndpointToHostAction (`static.go`); ClusterNetworkPolicy ties are broken by name (`policy_sorter.go`).
         // Whether hairpin traffic is judged depends on where it is masqueraded.
         "calico" => either_hairpin(Choices { own_node_egress: true, tie: Tie::ByName, ..base }),
         // cilium/cilium: CIDR selectors match world identities alone unless `policy-cidr-match-mode` says so
-        // (`selector.go`, #9209); a pod always reaches itself; the host is an identity like others in egress; default deny
-        // comes after Baseline (`repository.go`); ties by precedence (`precedence.go`).
-        "cilium" => vec![Choices {
-            ip_block: Classes::OUTSIDE,
-            own_node_egress: true,
-            default_deny_last: true,
-            tie: Tie::Interleaved,
-            ..base
-        }],
+        // (`selector.go`, #9209); a pod always reaches itself; the host is an identity like others in egress; ties by
+        // precedence (`precedence.go`). `repository.go` puts default deny after Baseline, against the API's text: no
+        // packets settle it yet.
+        "cilium" => [true, false]
+            .into_iter()
+            .map(|default_deny_last| Choices {
+                ip_block: Classes::OUTSIDE,
+                own_node_egress: true,
+                default_deny_last,
+                tie: Tie::Interleaved,
+                ..base
+            })
+            .collect(),
         // Their treatment of the own node and of hairpin traffic isn't documented.
         "antrea" | "ovn-kubernetes" | "aws-vpc-cni" | "kube-router" => [false, true]
             .into_iter()

@@ -291,9 +291,10 @@ impl DomainPattern {
     pub fn matches(&self, name: &str) -> bool {
         match self {
             Self::Exact(exact) => **exact == *name,
-            Self::Below(suffix) => {
-                name.strip_suffix(&**suffix).and_then(|head| head.strip_suffix('.')).is_some_and(|head| !head.is_empty())
-            }
+            Self::Below(suffix) => name
+                .strip_suffix(&**suffix)
+                .and_then(|head| head.strip_suffix('.'))
+                .is_some_and(|head| !head.is_empty()),
         }
     }
 }

@@ -41,11 +41,8 @@ impl Endpoint {
     /// A pod with its address of a family; on its node's network it is the node.
     pub fn pod(cluster: &Cluster, id: PodId, v6: bool) -> Self {
         let pod = &cluster.pods[id.index()];
-        let kind = if pod.host_network {
-            EndpointKind::Node { node: pod.node, pod: Some(id) }
-        } else {
-            EndpointKind::Pod(id)
-        };
+        let kind =
+            if pod.host_network { EndpointKind::Node { node: pod.node, pod: Some(id) } } else { EndpointKind::Pod(id) };
         Self { kind, ip: pod.ip(v6) }
     }
 
@@ -304,8 +301,7 @@ impl<'a> Evaluator<'a> {
             (Outcome::Allowed, Outcome::Allowed) => Outcome::Allowed,
             _ => Outcome::Unknown,
         };
-        let mut decision =
-            Decision { outcome, egress, ingress, differs: Vec::new(), choices: composition.choices };
+        let mut decision = Decision { outcome, egress, ingress, differs: Vec::new(), choices: composition.choices };
         self.taint(flow, &mut decision);
         decision
     }
@@ -316,7 +312,9 @@ impl<'a> Evaluator<'a> {
             return;
         }
         let namespace = |e: &Endpoint| e.as_pod().map(|p| self.cluster.pods[p.index()].namespace);
-        for (leg, at) in [(&mut decision.egress, namespace(&flow.client)), (&mut decision.ingress, namespace(&flow.server))] {
+        for (leg, at) in
+            [(&mut decision.egress, namespace(&flow.client)), (&mut decision.ingress, namespace(&flow.server))]
+        {
             let Some(at) = at else { continue };
             if leg.exempt == Some(Exempt::Itself) {
                 continue;

@@ -313,10 +313,19 @@ fn reserved() -> &'static [IpNet] {
     use std::sync::OnceLock;
     static RANGES: OnceLock<Vec<IpNet>> = OnceLock::new();
     RANGES.get_or_init(|| {
-        ["0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3"]
-            .iter()
-            .filter_map(|r| r.parse().ok())
-            .collect()
+        [
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "224.0.0.0/3",
+        ]
+        .iter()
+        .filter_map(|r| r.parse().ok())
+        .collect()
     })
 }
 

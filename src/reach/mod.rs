@@ -4,5 +4,7 @@
 
 pub mod eval;
 mod matching;
+pub mod path;
 
 pub use eval::{Decision, Endpoint, Evaluator, Flow, Leg, Outcome};
+pub use path::{Check, CheckOptions, DnsLeg, EndpointCheck, Obstacle, Source, Verdict};

@@ -13,4 +13,5 @@ pub mod analysis;
 pub mod model;
 pub mod policy;
 pub mod reach;
+pub mod report;
 pub mod source;

@@ -296,6 +296,12 @@ fn read_again(path: &PathBuf, range: &Range<u64>) -> Option<Excerpt<'static>> {
     Some(Excerpt { text: Cow::Owned(text), base: usize::try_from(range.start).ok()?, line })
 }
 
+/// Where a field stands in the YAML of one object, and whether it is the field itself, not an ancestor of it.
+pub fn locate_in_yaml(text: &str, path: &FieldPath, part: Part) -> Option<(Range<usize>, bool)> {
+    let found = spans::yaml(text, &(0..text.len()), DEPTH)?.find(path, part);
+    Some((found.range, found.exact))
+}
+
 /// An object without what only its own controllers write: for showing it.
 pub fn trimmed(mut value: Value) -> Value {
     if let Some(map) = value.as_object_mut() {

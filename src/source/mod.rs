@@ -20,5 +20,5 @@ mod yaml;
 
 pub use diagnostic::{Diagnostic, Label, Part, Place, Severity};
 pub use load::{Input, Limits, LoadError, Loader, Options, load_paths, load_text};
-pub use map::{Excerpt, SourceMap, Span, trimmed};
+pub use map::{Excerpt, SourceMap, Span, locate_in_yaml, trimmed};
 pub use origin::{FieldPath, Origin, Segment, SourceId};

@@ -1,1 +1,2 @@
 //! Verdicts turned into findings.
+pub mod logs;

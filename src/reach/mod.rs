@@ -1,10 +1,13 @@
 //! The evaluators: who reaches whom. Pure: no I/O, no clock, no text for people.
 //!
-//! [`eval`] decides one flow and says why; [`path`] asks it for every leg of the way to a target.
+//! [`eval`] decides one flow and says why; [`path`] asks it for every leg of the way to a target, [`ports`] for every port
+//! of a pair.
 
 pub mod eval;
 mod matching;
 pub mod path;
+pub mod ports;
 
 pub use eval::{Decision, Endpoint, Evaluator, Flow, Leg, Outcome};
 pub use path::{Check, CheckOptions, DnsLeg, EndpointCheck, Obstacle, Source, Verdict};
+pub use ports::{Connections, Reachability};

@@ -276,6 +276,22 @@ fn names_go_through_the_search_list_and_every_address_is_dialled() {
 }
 
 #[test]
+fn addresses_of_a_family_that_the_pod_lacks_are_left_out() {
+    let Some(world) = World::new() else { return };
+    servers::dns(&world, "10.77.2.2:53");
+    servers::tcp(&world, "10.77.2.2:80", servers::http);
+    world.ip("c", "-6 addr flush dev eth0 scope global");
+    let conf = resolv_conf("nameserver 10.77.2.2\nsearch shop.test\n");
+    let conf = conf.path().to_str().expect("a path");
+    let ran = agent(&world, &["--resolv-conf", conf, "tcp:web:80", "tcp:[fd77:2::2]:80"]);
+    assert_eq!(ran.one(Step::Name, 0).detail, Detail::Resolved { search: 1, addresses: 2 });
+    let dialled = ran.one(Step::Probe, 0);
+    assert_eq!((dialled.class, dialled.address), (Class::Open, "10.77.2.2".parse().ok()));
+    // One that was asked for by address is tried all the same.
+    assert_eq!(ran.one(Step::Probe, 1).class, Class::Unreachable);
+}
+
+#[test]
 fn name_servers_that_fail_refuse_or_keep_silent() {
     let Some(world) = World::new() else { return };
     world.ip("s", "addr add 10.77.2.3/24 dev eth0");

@@ -28,7 +28,7 @@ Options:
       --tries N            how often to try where there is only silence, 1 to 5 [default: 2]
       --pace MS            distance between new connections [default: 20]
       --burst N            new connections at once after a pause [default: 4]
-      --deadline SECONDS   end whatever is left after that time [default: 120]
+      --deadline SECONDS   end whatever is left after that time [default: a minute more than pace and tries can take]
       --listen[=ADDRESS]   also dial a listener of its own on ADDRESS (by default the addresses that packets leave from)
       --counters           also say which of the kernel's network counters changed meanwhile
       --repeat N           try every target N times, 1 to 100 [default: 1]
@@ -60,6 +60,7 @@ pub struct Plan {
     pub tries: u8,
     pub pace: Duration,
     pub burst: u32,
+    /// When to end whatever is left.
     pub deadline: Duration,
     pub listen: Listen,
     pub counters: bool,
@@ -97,7 +98,7 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, String> 
         tries: 2,
         pace: Duration::from_millis(20),
         burst: 4,
-        deadline: Duration::from_secs(120),
+        deadline: Duration::ZERO,
         listen: Listen::No,
         counters: false,
         repeat: 1,
@@ -134,6 +135,9 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, String> 
         }
     }
     plan.check()?;
+    if plan.deadline.is_zero() {
+        plan.deadline = plan.longest() + Duration::from_secs(60);
+    }
     Ok(Command::Run(Box::new(plan)))
 }
 
@@ -168,6 +172,12 @@ impl Plan {
             _ => self.limit = number(flag, value, 256, 1 << 20)? as usize,
         }
         Ok(())
+    }
+
+    /// How long the dialling takes if every address of a few keeps silent.
+    fn longest(&self) -> Duration {
+        let starts = self.targets.len() as u32 * self.repeat * u32::from(self.tries);
+        (self.pace * starts + self.timeout * u32::from(self.tries)) * 2
     }
 
     fn check(&self) -> Result<(), String> {

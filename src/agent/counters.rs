@@ -77,3 +77,28 @@ fn devices(text: &str, all: &mut BTreeMap<String, i64>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(active: i64, packets: i64) -> Snapshot {
+        let mut all = BTreeMap::new();
+        paired(&format!("Ip: InReceives\nIp: 7\nTcp: RtoMin MaxConn ActiveOpens\nTcp: 200 -1 {active}\n"), &mut all);
+        plain("Ip6InReceives   3\nbroken\n", &mut all);
+        devices(&format!("Inter-|\n face |\n  eth0: 900 {packets} 0 0 0 0 0 0 800 9 0 0 0 0 0 0\n"), &mut all);
+        Snapshot(all)
+    }
+
+    #[test]
+    fn only_what_changed_is_told() {
+        let before = snapshot(5, 100);
+        let counter = |name: &str, delta| Counter::new(name.to_owned(), delta).map(Line::Counter).expect("a name");
+        assert_eq!(before.0.get("Tcp.MaxConn"), Some(&-1));
+        assert_eq!(snapshot(5, 100).changes_since(&before), []);
+        assert_eq!(
+            snapshot(25, 108).changes_since(&before),
+            [counter("Tcp.ActiveOpens", 20), counter("eth0.rx_packets", 8)]
+        );
+    }
+}

@@ -151,3 +151,77 @@ pub fn unframed(stream: &[u8]) -> Option<&[u8]> {
     let length = usize::from(u16::from_be_bytes([*stream.first()?, *stream.get(1)?]));
     stream.get(2..2 + length)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An answer with the question's own id and section, so that what follows is read at all.
+    fn reply(question: &Question, flags: [u8; 2], records: u16, rest: &[u8]) -> Vec<u8> {
+        let mut out = question.id.to_vec();
+        out.extend(flags);
+        out.extend([0, 1]);
+        out.extend(records.to_be_bytes());
+        out.extend([0; 4]);
+        out.extend(&question.section);
+        out.extend(rest);
+        out
+    }
+
+    #[test]
+    fn the_addresses_at_the_end_of_an_alias_are_read() {
+        let question = Question::new("www.shop.test.", Kind::A);
+        let mut rest = vec![0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 5, 0, 6];
+        rest.extend(b"\x03cdn\xc0\x10");
+        rest.extend([3, b'c', b'd', b'n', 0xc0, 16, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4, 10, 1, 2, 3]);
+        let answer = question.read(&reply(&question, [0x81, 0x80], 2, &rest)).expect("an answer");
+        assert_eq!((answer.rcode, answer.truncated), (NO_ERROR, false));
+        assert_eq!(answer.addresses, [IpAddr::from([10, 1, 2, 3])]);
+    }
+
+    #[test]
+    fn an_answer_to_another_question_is_none() {
+        let asked = Question::new("a.test", Kind::A);
+        let message = reply(&asked, [0x81, 0x83], 0, &[]);
+        assert_eq!(asked.read(&message).map(|answer| answer.rcode), Some(NXDOMAIN));
+        let mut other_id = message.clone();
+        other_id[0] ^= 1;
+        assert_eq!(asked.read(&other_id), None);
+        let mut question_itself = message.clone();
+        question_itself[2] &= 0x7f;
+        assert_eq!(asked.read(&question_itself), None);
+        let mut other_name = message.clone();
+        other_name[13] = b'b';
+        assert_eq!(asked.read(&other_name), None);
+        let mut other_case = message;
+        other_case[13] = b'A';
+        assert!(asked.read(&other_case).is_some());
+    }
+
+    #[test]
+    fn a_stream_is_read_once_all_of_it_is_there() {
+        let whole = framed(b"message");
+        assert_eq!(unframed(&whole), Some(&b"message"[..]));
+        for length in 0..whole.len() {
+            assert_eq!(unframed(&whole[..length]), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_the_reader_panic(
+            flags in any::<[u8; 2]>(),
+            records in any::<u16>(),
+            rest in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let question = Question::new("web.shop.test", Kind::Aaaa);
+            let _ = question.read(&rest);
+            if let Some(answer) = question.read(&reply(&question, flags, records, &rest)) {
+                prop_assert!(answer.addresses.len() <= MAX_ADDRESSES);
+                prop_assert!(answer.addresses.len() <= usize::from(records));
+            }
+        }
+    }
+}

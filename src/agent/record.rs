@@ -192,7 +192,7 @@ pub enum Detail {
     Resolved {
         /// The entry of the search list, from 1; 0 for the name as it stands.
         search: u8,
-        /// The number of addresses; those past the agent's limit are not dialled.
+        /// The number of addresses, of which the agent dials the first 16 of the families that the pod has.
         addresses: u8,
     },
     /// The port of the agent's own listener.

@@ -107,3 +107,60 @@ fn zone_number(zone: &str) -> Option<u32> {
     let by_name = || std::fs::read_to_string(format!("/sys/class/net/{zone}/ifindex")).ok()?.trim().parse().ok();
     zone.parse().ok().or_else(|| plain.then(by_name).flatten())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POD: &str = "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\n\
+                       options ndots:5\n";
+
+    fn candidates(conf: &str, name: &str) -> Vec<String> {
+        ResolvConf::parse(conf).candidates(name).into_iter().map(|(search, name)| format!("{search} {name}")).collect()
+    }
+
+    #[test]
+    fn a_pods_file_is_read() {
+        let conf = ResolvConf::parse(POD);
+        assert_eq!(conf.servers, ["10.96.0.10:53".parse().expect("an address")]);
+        assert_eq!((conf.searches.len(), conf.ndots, conf.attempts), (3, 5, 2));
+        assert_eq!(conf.local_name(), "kubernetes.default.svc.cluster.local");
+    }
+
+    #[test]
+    fn what_the_file_does_not_say_has_the_librarys_default() {
+        let conf = ResolvConf::parse("# empty\nnameserver not-an-address\noptions rotate ndots:x timeout:0\n");
+        assert_eq!(conf.servers, ["127.0.0.1:53".parse().expect("an address")]);
+        assert_eq!((conf.ndots, conf.timeout, conf.attempts), (1, Duration::from_secs(1), 2));
+        assert_eq!(conf.local_name(), "localhost");
+    }
+
+    #[test]
+    fn the_first_three_servers_and_the_last_search_list_count() {
+        let conf = ResolvConf::parse(
+            "nameserver fd00::a\nnameserver fe80::1%7\nnameserver 10.0.0.3\nnameserver 10.0.0.4\n\
+             search a.test\ndomain b.test\noptions timeout:99 attempts:9 ndots:99\n",
+        );
+        let servers: Vec<String> = conf.servers.iter().map(SocketAddr::to_string).collect();
+        assert_eq!(servers, ["[fd00::a]:53", "[fe80::1%7]:53", "10.0.0.3:53"]);
+        assert_eq!(conf.searches, ["b.test"]);
+        assert_eq!((conf.timeout, conf.attempts, conf.ndots), (Duration::from_secs(30), 5, 15));
+    }
+
+    #[test]
+    fn the_search_list_goes_before_a_name_with_few_dots_and_after_one_with_many() {
+        assert_eq!(
+            candidates(POD, "cart.shop"),
+            [
+                "1 cart.shop.shop.svc.cluster.local",
+                "2 cart.shop.svc.cluster.local",
+                "3 cart.shop.cluster.local",
+                "0 cart.shop"
+            ]
+        );
+        assert_eq!(candidates(POD, "cart.shop."), ["0 cart.shop."]);
+        assert_eq!(candidates(POD, "a.b.c.d.e.f")[0], "0 a.b.c.d.e.f");
+        assert_eq!(candidates("search one.test .\n", "a.b"), ["0 a.b", "1 a.b.one.test"]);
+        assert_eq!(candidates("", "a"), ["0 a"]);
+    }
+}

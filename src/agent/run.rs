@@ -40,8 +40,15 @@ struct Run<'a> {
     purposes: Vec<Purpose>,
     /// The look-up of each target that has a name.
     lookups: Vec<Option<usize>>,
-    /// In the order of steps, then of targets.
     records: Vec<Record>,
+    families: Families,
+}
+
+/// Of which families this network namespace has addresses, those of the loopback and of the link alone not counted.
+#[derive(Clone, Copy, Debug)]
+struct Families {
+    v4: bool,
+    v6: bool,
 }
 
 /// Does everything the plan says.
@@ -57,6 +64,7 @@ pub fn run(plan: &Plan) -> Message {
         purposes: Vec::new(),
         lookups: Vec::new(),
         records: Vec::new(),
+        families: Families::here(),
     };
     let _listeners = run.dial_own();
     run.dial_targets(began);
@@ -228,8 +236,9 @@ impl Run<'_> {
             });
             let plan = self.plan;
             if let Some(dial) = plan.targets.get(target).and_then(|target| target.dial.as_ref()) {
+                let usable = self.families.usable(&resolution.addresses);
                 for _ in 0..plan.repeat {
-                    for address in resolution.addresses.iter().take(MAX_ADDRESSES) {
+                    for address in usable.iter().take(MAX_ADDRESSES) {
                         self.probe(target, *address, dial);
                     }
                 }
@@ -257,6 +266,28 @@ impl Run<'_> {
             self.purposes.push(Purpose::Question(key));
             self.engine.submit(self.purposes.len() - 1, exchange);
         }
+    }
+}
+
+impl Families {
+    fn here() -> Families {
+        let mut families = Families { v4: false, v6: false };
+        for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {
+            let Some(address) = interface.address else { continue };
+            families.v4 |=
+                address.as_sockaddr_in().is_some_and(|v4| !v4.ip().is_loopback() && !v4.ip().is_link_local());
+            families.v6 |=
+                address.as_sockaddr_in6().is_some_and(|v6| !v6.ip().is_loopback() && !v6.ip().is_unicast_link_local());
+        }
+        families
+    }
+
+    /// Which of a name's addresses a program would dial: none of a family that the pod doesn't have (getaddrinfo(3),
+    /// `AI_ADDRCONFIG`), unless there are no others.
+    fn usable(self, addresses: &[IpAddr]) -> Vec<IpAddr> {
+        let has = |address: &&IpAddr| if address.is_ipv4() { self.v4 } else { self.v6 };
+        let usable: Vec<IpAddr> = addresses.iter().filter(has).copied().collect();
+        if usable.is_empty() { addresses.to_vec() } else { usable }
     }
 }
 

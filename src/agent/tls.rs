@@ -80,3 +80,62 @@ fn extension(out: &mut Vec<u8>, number: u16, body: &[u8]) {
     out.extend(number.to_be_bytes());
     out.extend(sized(body));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes a length of `width` bytes and as many bytes as it says.
+    fn take<'a>(bytes: &mut &'a [u8], width: usize) -> &'a [u8] {
+        let (length, rest) = bytes.split_at(width);
+        let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        let (taken, rest) = rest.split_at(length);
+        *bytes = rest;
+        taken
+    }
+
+    /// The extensions of a hello, by number; every length in it must add up.
+    fn extensions(hello: &[u8]) -> Vec<(u16, Vec<u8>)> {
+        assert_eq!(hello[..3], [HANDSHAKE, 3, 1]);
+        let mut record = &hello[3..];
+        let mut handshake = take(&mut record, 2);
+        assert!(record.is_empty());
+        assert_eq!(handshake[0], CLIENT_HELLO);
+        handshake = &handshake[1..];
+        let mut body = take(&mut handshake, 3);
+        assert!(handshake.is_empty());
+        body = &body[2 + 32..];
+        assert_eq!(take(&mut body, 1).len(), 32, "session");
+        assert_eq!(take(&mut body, 2).len() % 2, 0, "ciphers");
+        assert_eq!(take(&mut body, 1), [0], "compression");
+        let mut list = take(&mut body, 2);
+        assert!(body.is_empty());
+        let mut out = Vec::new();
+        while !list.is_empty() {
+            let number = u16::from_be_bytes([list[0], list[1]]);
+            list = &list[2..];
+            out.push((number, take(&mut list, 2).to_vec()));
+        }
+        out
+    }
+
+    #[test]
+    fn the_hello_names_the_server() {
+        let with = extensions(&client_hello(Some("shop.test.")));
+        assert_eq!(with[0], (0, b"\x00\x0c\x00\x00\x09shop.test".to_vec()));
+        let numbers = |list: &[(u16, Vec<u8>)]| list.iter().map(|(number, _)| *number).collect::<Vec<_>>();
+        assert_eq!(numbers(&extensions(&client_hello(None))), numbers(&with)[1..]);
+    }
+
+    #[test]
+    fn the_first_bytes_of_an_answer_decide() {
+        let done = |class, detail| Judgement::Done(class, detail);
+        assert_eq!(judge(&[22, 3, 3, 0, 122]), Judgement::Wait);
+        assert_eq!(judge(&[22, 3, 3, 0, 122, 2]), done(Class::Open, Detail::Answered));
+        assert_eq!(judge(&[21, 3, 1, 0, 2, 2]), Judgement::Wait);
+        assert_eq!(judge(&[21, 3, 1, 0, 2, 2, 40]), done(Class::TlsFailure, Detail::TlsAlert(40)));
+        assert_eq!(judge(b"HTTP/1.1 400"), done(Class::TlsFailure, Detail::NotTls));
+        assert_eq!(judge(&[22, 9]), done(Class::TlsFailure, Detail::NotTls));
+        assert_eq!(judge(&[22, 3, 3, 0, 1, 0]), done(Class::TlsFailure, Detail::NotTls));
+    }
+}

@@ -330,13 +330,53 @@ fn name_servers_that_fail_refuse_or_keep_silent() {
     let (class, detail, _) = settle(forbidden, "web");
     assert_eq!((class, detail), (Class::Prohibited, icmp(3, 13, "10.77.1.1")));
 
-    // A silent server before a good one costs one wait, not one for every name and search entry.
     let (class, detail, ran) = settle(&format!("{silent}{good}"), "web");
     assert_eq!((class, detail), (Class::Open, found));
     assert_eq!(ran.one(Step::ServerUdp, 0).class, Class::DnsTimeout);
     assert_eq!(ran.one(Step::ServerUdp, 1).class, Class::Open);
     let (class, detail, _) = settle(&format!("{closed}{good}"), "web");
     assert_eq!((class, detail), (Class::Open, found));
+}
+
+#[test]
+fn a_silent_name_server_before_a_good_one_costs_one_wait() {
+    let Some(world) = World::new() else { return };
+    servers::dns(&world, "10.77.2.2:53");
+    world.forward_rules("ip daddr 10.77.2.3 drop");
+    let conf = resolv_conf(
+        "nameserver 10.77.2.3\nnameserver 10.77.2.2\nsearch a.test b.test c.test other.test\noptions ndots:5\n",
+    );
+    let conf = conf.path().to_str().expect("a path");
+    let ran = agent_as_it_is(&world, &["--resolv-conf", conf, "dns:web2", "dns:nosuch"]);
+    let [found, missing] = [0, 1].map(|index| ran.one(Step::Name, index));
+    assert_eq!(found.detail, Detail::Resolved { search: 4, addresses: 2 });
+    assert_eq!(missing.class, Class::DnsNxdomain);
+    for name in [found, missing] {
+        assert!((1000..2000).contains(&name.millis), "{name:?}");
+    }
+}
+
+#[test]
+fn fifty_names_that_nobody_resolves_take_as_long_as_one() {
+    let Some(world) = World::new() else { return };
+    world.forward_rules("udp dport 53 drop\ntcp dport 53 drop");
+    let conf = resolv_conf("nameserver 10.77.2.2\nsearch a.test b.test c.test\noptions ndots:5\n");
+    let names: Vec<String> = (0..50).map(|number| format!("tcp:name{number}:80")).collect();
+    let mut args = vec!["--resolv-conf", conf.path().to_str().expect("a path")];
+    args.extend(names.iter().map(String::as_str));
+    let ran = agent_as_it_is(&world, &args);
+    let classes: Vec<Class> = ran.report.records().filter(|r| r.step == Step::Name).map(|r| r.class).collect();
+    assert_eq!(classes, [Class::DnsTimeout; 50]);
+    assert!((Duration::from_secs(6)..Duration::from_secs(8)).contains(&ran.took), "{:?}", ran.took);
+}
+
+#[test]
+fn a_socket_that_finds_itself_is_no_server() {
+    let Some(world) = World::new() else { return };
+    // With one port to choose from, the kernel takes the very one that is dialled.
+    let only = "echo 40000 40000 > /proc/sys/net/ipv4/ip_local_port_range";
+    assert!(world.command("c", "sh").args(["-c", only]).status().expect("to run sh").success());
+    assert_eq!(agent(&world, &["tcp:10.77.1.2:40000"]).probes(), [(Class::Refused, Detail::None)]);
 }
 
 #[test]

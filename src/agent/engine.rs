@@ -252,6 +252,9 @@ impl Live {
         self.connected = true;
         let exchange = &self.job.exchange;
         let datagram = exchange.protocol == Protocol::Udp;
+        if exchange.protocol == Protocol::Tcp && self.socket.is_its_own_peer(exchange.peer) {
+            return Step::End(Class::Refused, Detail::None);
+        }
         if datagram || !exchange.script.say.is_empty() {
             self.deadline = now + exchange.timeout;
             if let Err(fault) = self.socket.send(&exchange.script.say) {

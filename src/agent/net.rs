@@ -86,6 +86,12 @@ impl Socket {
         }
     }
 
+    /// Whether the socket is connected to itself: TCP does that where nobody listens on an own port and the kernel
+    /// happens to choose the same one for this end.
+    pub fn is_its_own_peer(&self, peer: SocketAddr) -> bool {
+        socket::getsockname::<SockaddrStorage>(self.fd.as_raw_fd()).is_ok_and(|own| own == SockaddrStorage::from(peer))
+    }
+
     pub fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
         match socket::send(self.fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
             Ok(_) | Err(Errno::EAGAIN) => Ok(()),

@@ -50,6 +50,8 @@ pub struct Resolver {
     udp: Vec<Health>,
     tcp: Vec<Health>,
     tcp_questions: Vec<Question>,
+    /// The name servers that a question has waited for in vain; none waits for them again until they answer.
+    slow: Vec<bool>,
     resolved: Vec<(usize, Resolution)>,
 }
 
@@ -136,6 +138,7 @@ impl Resolver {
             udp: vec![Health::default(); servers],
             tcp: vec![Health::default(); servers],
             tcp_questions: Vec::new(),
+            slow: vec![false; servers],
             resolved: Vec::new(),
         }
     }
@@ -203,6 +206,7 @@ impl Resolver {
                 Vec::new()
             }
             Key::Name { lookup: index, candidate, server, kind, tcp } => {
+                self.slow[server] &= outcome.class != Class::Open;
                 let lookup = &mut self.lookups[index];
                 let current = lookup.candidate == candidate && !lookup.done;
                 let asked = lookup.asked.get_mut(server).and_then(Option::as_mut);
@@ -295,8 +299,11 @@ impl Resolver {
         if lookup.done {
             return Vec::new();
         }
-        let Some((server, verdict)) = lookup.verdict(now) else { return Vec::new() };
-        let server = server.map(|server| self.conf.servers[server].ip());
+        let Some((server, verdict)) = lookup.verdict(now, &self.slow) else { return Vec::new() };
+        for earlier in 0..server {
+            self.slow[earlier] |= lookup.waits_for(earlier);
+        }
+        let server = Some(self.conf.servers[server].ip());
         let lookup = &mut self.lookups[index];
         let (class, detail) = match verdict {
             Verdict::Found(addresses) => {
@@ -343,28 +350,34 @@ impl Resolver {
 
 impl Lookup {
     /// What is to be believed of the current candidate, and whose word it is; `None`: not yet known.
-    fn verdict(&self, now: Instant) -> Option<(Option<usize>, Verdict)> {
+    fn verdict(&self, now: Instant, slow: &[bool]) -> Option<(usize, Verdict)> {
         let mut pending = false;
         let mut failed: Option<(usize, Class, Detail)> = None;
         for (server, asked) in self.asked.iter().enumerate() {
             let Some(asked) = asked else { continue };
             match verdict(asked) {
-                Verdict::Pending | Verdict::Partly(_) if now < self.grace_until => return None,
+                Verdict::Pending if now < self.grace_until && !slow[server] => return None,
                 Verdict::Pending => pending = true,
-                Verdict::Partly(addresses) => return Some((Some(server), Verdict::Found(addresses))),
+                Verdict::Partly(_) if now < self.grace_until => return None,
+                Verdict::Partly(addresses) => return Some((server, Verdict::Found(addresses))),
                 Verdict::Failed(class, detail) => {
                     if failed.is_none_or(|(_, worst, _)| rank(class) > rank(worst)) {
                         failed = Some((server, class, detail));
                     }
                 }
-                settled => return Some((Some(server), settled)),
+                settled => return Some((server, settled)),
             }
         }
         if pending {
             return None;
         }
         let (server, class, detail) = failed?;
-        Some((Some(server), Verdict::Failed(class, detail)))
+        Some((server, Verdict::Failed(class, detail)))
+    }
+
+    /// Whether a name server has said nothing yet to the current candidate.
+    fn waits_for(&self, server: usize) -> bool {
+        self.asked.get(server).and_then(Option::as_ref).is_some_and(|asked| matches!(verdict(asked), Verdict::Pending))
     }
 }
 

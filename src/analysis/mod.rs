@@ -1,2 +1,4 @@
 //! Verdicts turned into findings.
+
+pub mod explain;
 pub mod logs;

@@ -4,7 +4,7 @@
 //! of a pair.
 
 pub mod eval;
-mod matching;
+pub(crate) mod matching;
 pub mod path;
 pub mod ports;
 

@@ -10,6 +10,8 @@ pub mod probe_record;
 pub mod probe_target;
 
 pub mod analysis;
+pub mod cli;
+pub mod commands;
 pub mod model;
 pub mod policy;
 pub mod reach;

@@ -6,6 +6,7 @@
 mod build;
 mod labels;
 mod net;
+pub mod overlay;
 pub mod query;
 mod service;
 

@@ -1,3 +1,18 @@
 //! Findings and diagnostics as text and as machine-readable documents. Decisions are not made here.
 
+pub mod check;
 pub mod snippet;
+mod text;
+
+pub use text::{Paint, safe};
+
+/// The JSON schema of a machine output, by its name on the command line.
+pub fn schema(what: &str) -> Option<String> {
+    let schema = match what {
+        "check" => schemars::schema_for!(check::CheckReport),
+        _ => return None,
+    };
+    let mut text = serde_json::to_string_pretty(&schema).ok()?;
+    text.push('\n');
+    Some(text)
+}

@@ -151,6 +151,11 @@ impl Loader {
         self.bytes(name, text.as_bytes().to_vec());
     }
 
+    /// How many objects were read so far: what is read after this is laid over them by an overlay.
+    pub fn objects(&self) -> usize {
+        self.input.objects.len()
+    }
+
     /// What was read, or all the reasons why not.
     pub fn finish(self) -> Result<Input, LoadError> {
         if self.errors.is_empty() {

@@ -1,0 +1,226 @@
+//! What was typed: flags and arguments, with their help. What they mean is worked out by `commands`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Effects, Styles};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().effects(Effects::BOLD))
+    .usage(AnsiColor::Green.on_default().effects(Effects::BOLD))
+    .literal(AnsiColor::Cyan.on_default().effects(Effects::BOLD))
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const AFTER_HELP: &str = "\
+Examples:
+  netcheck -f examples/shop checkout database:5432    is it reachable, and if not, which line says so
+  netcheck -f . shop/frontend cart.shop:http          names as an app would dial them
+  netcheck -f . deploy/web 10.0.0.1:443 -o json       a workload's pods to an address, for machines
+
+Exit codes: 0 reachable, 1 not reachable, 2 usage or input error, 3 can't tell.
+`netcheck help check` says all about CLIENT and TARGET.";
+
+const CHECK_AFTER_LONG_HELP: &str = "\
+CLIENT is who connects:
+  frontend, shop/frontend, deploy/web, shop/deploy/web    a pod or a workload, [NAMESPACE/][KIND/]NAME
+  ip:10.1.2.3, internet, node/NAME                        an address, anywhere outside, a node
+
+TARGET is what is connected to, [NAMESPACE/][KIND/]NAME:PORT[/PROTOCOL]:
+  cart:8080, shop/cart:http, shop/pod/db-0:5432, deploy/api:53/udp
+  cart.shop:8080, cart.shop.svc.cluster.local:8080, example.com:443    a name as an app would dial it
+  10.0.0.1:443, [fd00::1]:443                                          an address
+A bare name is a Service first, then a pod, then a workload. PORT is a number or a name; PROTOCOL is tcp unless said.
+
+Examples:
+  netcheck -f examples/shop checkout database:5432
+  netcheck -f examples/shop frontend cart:8080 redis:6379         several targets
+  netcheck -f examples/shop checkout database --all-ports         every port
+  netcheck -f examples/shop checkout database:5432 --fix -o yaml  the corrected policy, to apply or to commit
+  netcheck -f before.yaml --with after.yaml web api:8080          what if I applied this
+
+Exit codes: 0 reachable, 1 blocked, partial or unreachable, 2 usage or input error, 3 can't tell.";
+
+/// Can this client reach that port in Kubernetes, and if not, which line of which policy says so?
+#[derive(Debug, Parser)]
+#[command(
+    name = "netcheck",
+    version,
+    styles = STYLES,
+    override_usage = "netcheck [OPTIONS] CLIENT TARGET...\n       netcheck [OPTIONS] COMMAND ...",
+    after_help = AFTER_HELP,
+    disable_help_subcommand = false,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Read objects from a file, a directory or `-`, instead of a cluster; can be given several times
+    #[arg(short, long = "filename", alias = "file", value_name = "PATH", global = true, help_heading = "Objects")]
+    pub filename: Vec<PathBuf>,
+    /// Enter the directories of -f and --with as well
+    #[arg(short = 'R', long, global = true, help_heading = "Objects")]
+    pub recursive: bool,
+    /// Lay changed objects over the others: what if this were applied
+    #[arg(long, value_name = "PATH", global = true, help_heading = "Objects")]
+    pub with: Vec<PathBuf>,
+    /// Take an object away: what if it were deleted
+    #[arg(long, value_name = "KIND/[NAMESPACE/]NAME", global = true, help_heading = "Objects")]
+    pub without: Vec<String>,
+    /// With --with: policies that it lacks are gone
+    #[arg(long, requires = "with", global = true, help_heading = "Objects")]
+    pub prune: bool,
+    /// Namespace of CLIENT and TARGET, and of manifests that name none
+    #[arg(short, long, value_name = "NAMESPACE", global = true, help_heading = "Objects")]
+    pub namespace: Option<String>,
+    /// Leave out objects that the API server would refuse, with a warning
+    #[arg(long, global = true, help_heading = "Objects")]
+    pub skip_invalid: bool,
+    /// Network plugin, for what Kubernetes leaves open
+    #[arg(
+        long,
+        value_name = "PLUGIN",
+        global = true,
+        env = "NETCHECK_CNI",
+        help_heading = "Objects",
+        value_parser = clap::builder::PossibleValuesParser::new(["generic", "antrea", "aws-vpc-cni", "calico", "cilium", "kube-network-policies", "kube-router", "ovn-kubernetes"])
+    )]
+    pub cni: Option<String>,
+    /// Say more: every policy that was asked, warnings about skipped kinds
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = "Output")]
+    pub verbose: u8,
+    /// Say nothing but errors: the exit code answers
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true, help_heading = "Output")]
+    pub color: When,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Can CLIENT reach TARGET, and if not, which line of which policy says so (the default command)
+    #[command(after_long_help = CHECK_AFTER_LONG_HELP, override_usage = "netcheck [check] [OPTIONS] CLIENT TARGET...")]
+    Check(CheckArgs),
+    /// Print a script that completes commands and flags, for a shell
+    #[command(
+        after_help = "Examples:\n  source <(netcheck completion bash)\n  netcheck completion fish > ~/.config/fish/completions/netcheck.fish"
+    )]
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Examples:\n  netcheck man | man -l -\n  netcheck man check | man -l -")]
+    Man {
+        /// A command; the whole program without
+        command: Option<String>,
+    },
+    /// Print the JSON schema of a machine output
+    #[command(after_help = "Examples:\n  netcheck schema check")]
+    Schema {
+        /// The output
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["check"]))]
+        what: String,
+    },
+}
+
+/// Arguments of `check`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// Who connects: [NAMESPACE/][KIND/]NAME, ip:ADDRESS, internet or node/NAME
+    pub client: String,
+    /// What is connected to: [NAMESPACE/][KIND/]NAME:PORT[/PROTOCOL], a DNS name or an address
+    #[arg(required = true, value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// Ask for every port of a target without one
+    #[arg(long)]
+    pub all_ports: bool,
+    /// Leave the DNS leg out: the client dials by address
+    #[arg(long)]
+    pub no_dns: bool,
+    /// Show the fix alone; with -o yaml the whole corrected or new policy
+    #[arg(long)]
+    pub fix: bool,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: CheckOutput,
+}
+
+/// Output formats of `check`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum CheckOutput {
+    /// For people
+    #[default]
+    Text,
+    /// For people, with every endpoint and every policy that was asked
+    Wide,
+    /// For machines: CheckReport, see `netcheck schema check`
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+/// The command line, with `check` put in where no command is named: a command wins over a pod of its name.
+pub fn with_default_command(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    let command = Cli::command();
+    let known: Vec<&clap::Arg> =
+        command.get_arguments().chain(command.get_subcommands().flat_map(clap::Command::get_arguments)).collect();
+    let takes_value = |token: &str| {
+        let name = token.trim_start_matches('-');
+        let found = known.iter().find(|a| {
+            if token.starts_with("--") {
+                a.get_long() == Some(name) || a.get_all_aliases().is_some_and(|all| all.contains(&name))
+            } else {
+                name.chars().last().is_some_and(|c| a.get_short() == Some(c))
+            }
+        });
+        found.is_some_and(|a| a.get_action().takes_values())
+    };
+    let mut at = 1;
+    while at < args.len() {
+        let Some(token) = args[at].to_str() else { break };
+        if token == "--" {
+            break;
+        }
+        if token.starts_with('-') && token.len() > 1 {
+            let separate = !token.contains('=') && takes_value(token);
+            at += if separate { 2 } else { 1 };
+            continue;
+        }
+        let known = token == "help" || command.get_subcommands().any(|c| c.get_name() == token);
+        if !known {
+            args.insert(at, "check".into());
+        }
+        return args;
+    }
+    if at < args.len() {
+        args.insert(at, "check".into());
+    }
+    args
+}

@@ -1,0 +1,225 @@
+//! `netcheck CLIENT TARGET`: the check.
+
+use super::{Exit, Output, input};
+use crate::cli::{CheckArgs, CheckOutput, Global};
+use crate::model::query::{Client, ClientSpec, PortSpec, QueryError, Resolved, Target, TargetSpec};
+use crate::model::{Cluster, PodId, Protocol};
+use crate::reach::{Check, CheckOptions, Evaluator, Source, Verdict};
+use crate::report::check::{Asked, Drawing, Facts, render, report};
+
+/// Runs the check.
+pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exit {
+    let plan = match plan(args) {
+        Ok(plan) => plan,
+        Err(error) => return refuse(&error, output),
+    };
+    let Some(input) = input::read(global, output) else { return Exit::Error };
+    let evaluator = Evaluator::new(&input.cluster, &input.policies, &input.profile);
+    let client = match input.cluster.resolve_client(&plan.client, &input.namespace) {
+        Ok(client) => client,
+        Err(error) => return refuse(&error, output),
+    };
+    let options = CheckOptions { dns: !args.no_dns };
+    let mut asked = Vec::new();
+    for target in &plan.targets {
+        let found = match resolve_target(&input, &client.what, target) {
+            Ok(found) => found,
+            Err(error) => return refuse(&error, output),
+        };
+        let mut notes = client.notes.clone();
+        notes.extend(found.notes);
+        let ports = match ports(&input.cluster, target, &found.what, args.all_ports) {
+            Ok(ports) => ports,
+            Err(error) => return refuse(&error, output),
+        };
+        for (port, protocol) in ports {
+            for (pods, check) in grouped(&evaluator, &client.what, &found.what, port.as_ref(), protocol, options) {
+                asked.push(Asked {
+                    client_text: args.client.clone(),
+                    client: client.what.clone(),
+                    pods,
+                    target_text: target.text.clone(),
+                    target: found.what.clone(),
+                    port: port.clone(),
+                    protocol,
+                    check,
+                    connections: None,
+                    notes: notes.clone(),
+                    diagnostics: Vec::new(),
+                    fixes: Vec::new(),
+                    fix_text: String::new(),
+                });
+            }
+        }
+    }
+    let facts = Facts { cluster: &input.cluster, policies: &input.policies, sources: &input.sources };
+    match args.output {
+        CheckOutput::Text | CheckOutput::Wide => {
+            let drawing = Drawing {
+                color: output.color,
+                width: output.width.unwrap_or(100),
+                wide: args.output == CheckOutput::Wide || global.verbose > 0,
+                fix_only: args.fix,
+            };
+            let texts: Vec<String> = asked.iter().map(|a| render(facts, a, drawing)).collect();
+            output.text(&texts.join("\n"));
+        }
+        CheckOutput::Json | CheckOutput::Yaml => {
+            let report = report(facts, &input.profile.name, &asked);
+            let text = match args.output {
+                CheckOutput::Json => serde_json::to_string_pretty(&report).map(|t| t + "\n").map_err(|e| e.to_string()),
+                _ => serde_saphyr::to_string(&report).map_err(|e| e.to_string()),
+            };
+            match text {
+                Ok(text) => output.text(&text),
+                Err(error) => {
+                    output.error(&format!("the answer can't be written: {error}"));
+                    return Exit::Error;
+                }
+            }
+        }
+    }
+    exit(asked.iter().map(|a| a.check.verdict))
+}
+
+/// A bare name means what it means to the client: it is looked up in the client's namespace first, as its DNS would.
+fn resolve_target(input: &input::Input, client: &Client, spec: &TargetSpec) -> Result<Resolved<Target>, QueryError> {
+    let own = match client {
+        Client::Pods(pods) => pods.first().map(|p| input.cluster.pods[p.index()].namespace),
+        _ => None,
+    };
+    let own = own.map(|id| &*input.cluster.namespaces[id.index()].name);
+    match own {
+        Some(own) if own != input.namespace => input
+            .cluster
+            .resolve_target(spec, own)
+            .or_else(|error| input.cluster.resolve_target(spec, &input.namespace).map_err(|_| error)),
+        _ => input.cluster.resolve_target(spec, &input.namespace),
+    }
+}
+
+/// "Several clients or targets: exit 1 if any is 1, else 3 if any is 3, else 0" (DESIGN, "Verdicts").
+fn exit(verdicts: impl Iterator<Item = Verdict>) -> Exit {
+    let mut exit = Exit::Yes;
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Reachable => {}
+            Verdict::Blocked | Verdict::Partial | Verdict::Unreachable => return Exit::No,
+            Verdict::Unknown => exit = Exit::Unknown,
+        }
+    }
+    exit
+}
+
+struct Plan {
+    client: ClientSpec,
+    targets: Vec<TargetSpec>,
+}
+
+fn plan(args: &CheckArgs) -> Result<Plan, QueryError> {
+    let client = args.client.parse()?;
+    let targets = args.targets.iter().map(|t| t.parse()).collect::<Result<Vec<TargetSpec>, _>>()?;
+    Ok(Plan { client, targets })
+}
+
+fn refuse(error: &QueryError, output: &mut Output) -> Exit {
+    output.error(&error.message);
+    for help in &error.helps {
+        output.help(help);
+    }
+    Exit::Error
+}
+
+/// The ports to ask for: the one that was typed, the single one of a Service, or an error that lists what there is.
+fn ports(
+    cluster: &Cluster,
+    spec: &TargetSpec,
+    target: &Target,
+    all: bool,
+) -> Result<Vec<(Option<PortSpec>, Protocol)>, QueryError> {
+    if let Some(port) = &spec.port {
+        return Ok(vec![(Some(port.clone()), spec.protocol)]);
+    }
+    let service = match target {
+        Target::Service(id) | Target::ServiceAddress(id, _) => Some(&cluster.services[id.index()]),
+        _ => None,
+    };
+    let known: Vec<(u16, Protocol)> = match (service, target) {
+        (Some(service), _) => service.ports.iter().map(|p| (p.number, p.protocol)).collect(),
+        (None, Target::Pods(pods)) => {
+            let mut ports: Vec<(u16, Protocol)> = pods
+                .iter()
+                .flat_map(|p| cluster.pods[p.index()].ports.iter())
+                .map(|p| (p.number, p.protocol))
+                .collect();
+            ports.sort_unstable();
+            ports.dedup();
+            ports
+        }
+        _ => Vec::new(),
+    };
+    if all && service.is_some() {
+        return Ok(known.into_iter().map(|(n, p)| (Some(PortSpec::Number(n)), p)).collect());
+    }
+    if all {
+        return Ok(vec![(None, spec.protocol)]);
+    }
+    let mut error = QueryError { message: format!("which port of `{}`?", spec.text), helps: Vec::new() };
+    if !known.is_empty() {
+        let list: Vec<String> = known
+            .iter()
+            .map(|(n, p)| match p {
+                Protocol::Tcp => format!("{}:{n}", spec.text),
+                other => format!("{}:{n}/{}", spec.text, other.to_string().to_ascii_lowercase()),
+            })
+            .collect();
+        error.helps.push(format!("it has {}", list.join(", ")));
+    } else {
+        error.helps.push(format!("write {}:PORT", spec.text));
+    }
+    error.helps.push("or ask for all of them with --all-ports".to_owned());
+    Err(error)
+}
+
+/// The answers for a client, its pods with the same answer together.
+fn grouped(
+    evaluator: &Evaluator<'_>,
+    client: &Client,
+    target: &Target,
+    port: Option<&PortSpec>,
+    protocol: Protocol,
+    options: CheckOptions,
+) -> Vec<(Vec<PodId>, Check)> {
+    let any = PortSpec::Number(1);
+    let mut out: Vec<(Vec<PodId>, Check)> = Vec::new();
+    for source in Source::of(client) {
+        let check = evaluator.check(source, target, port.unwrap_or(&any), protocol, options);
+        let pod = match source {
+            Source::Pod(pod) => Some(pod),
+            _ => None,
+        };
+        match out.iter_mut().find(|(_, known)| same_answer(known, &check)) {
+            Some((pods, _)) => pods.extend(pod),
+            None => out.push((pod.into_iter().collect(), check)),
+        }
+    }
+    out
+}
+
+/// Whether two pods of a client get the same answer for the same reasons.
+fn same_answer(a: &Check, b: &Check) -> bool {
+    let ends = |c: &Check| -> Vec<_> {
+        c.endpoints
+            .iter()
+            .map(|e| {
+                let legs = e
+                    .decision
+                    .as_ref()
+                    .map(|d| (d.outcome, d.egress.steps.clone(), d.ingress.steps.clone(), d.differs.clone()));
+                (e.pod, e.server.ip, e.port, e.counted, e.verdict, legs)
+            })
+            .collect()
+    };
+    let dns = |c: &Check| c.dns.as_ref().map(|d| (d.verdict, d.tcp));
+    a.verdict == b.verdict && a.obstacle == b.obstacle && dns(a) == dns(b) && ends(a) == ends(b)
+}

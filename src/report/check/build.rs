@@ -1,0 +1,490 @@
+//! A check into its machine-readable answer.
+
+use super::{
+    API_VERSION, CheckReport, CheckResult, ConnectionResult, Differs, DnsResult, EndpointResult, LegResult,
+    ObstacleResult, Party, PolicyPlace, StageResult, VerdictName,
+};
+use crate::model::query::{Client, PortSpec, Target};
+use crate::model::{Assumption, Cluster, PodId, Protocol};
+use crate::policy::rule::{Action, Direction, RulePart, RuleRef, Tier, field_path};
+use crate::policy::{Policies, PolicyId};
+use crate::reach::eval::{Exempt, Reason, Step, StepResult};
+use crate::reach::{Check, EndpointCheck, Leg, Obstacle, Outcome, Verdict};
+use crate::source::{Diagnostic, FieldPath, Part, Place, SourceMap};
+
+/// A question with its answer, as `commands` hands it over.
+#[derive(Debug)]
+pub struct Asked {
+    /// CLIENT as typed.
+    pub client_text: String,
+    /// What it names.
+    pub client: Client,
+    /// Those of its pods that this answer is for; empty for a client that isn't pods.
+    pub pods: Vec<PodId>,
+    /// TARGET as typed.
+    pub target_text: String,
+    /// What it names.
+    pub target: Target,
+    /// Port; none with `--all-ports`.
+    pub port: Option<PortSpec>,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// The answer.
+    pub check: Check,
+    /// With `--all-ports`: ports that are reachable and ports that can't be told, per protocol.
+    pub connections: Option<Vec<(Protocol, String, String)>>,
+    /// Facts about how the names were read.
+    pub notes: Vec<String>,
+    /// Why, drawn on the policies.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Edits that make it reachable, for machines.
+    pub fixes: Vec<serde_json::Value>,
+    /// The same for people.
+    pub fix_text: String,
+}
+
+/// What answers are drawn from.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// Its policies.
+    pub policies: &'a Policies,
+    /// The texts.
+    pub sources: &'a SourceMap,
+}
+
+/// The machine-readable document.
+pub fn report(facts: Facts<'_>, cni: &str, asked: &[Asked]) -> CheckReport {
+    CheckReport {
+        api_version: API_VERSION.to_owned(),
+        kind: "CheckReport".to_owned(),
+        cni: cni.to_owned(),
+        assumptions: facts
+            .cluster
+            .assumptions
+            .iter()
+            .map(|a| match a {
+                Assumption::ClusterDns => "the cluster's DNS: pods labelled k8s-app=kube-dns, on port 53".to_owned(),
+            })
+            .collect(),
+        checks: asked.iter().map(|a| result(facts, a)).collect(),
+    }
+}
+
+impl From<Verdict> for VerdictName {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Reachable => Self::Reachable,
+            Verdict::Blocked => Self::Blocked,
+            Verdict::Partial => Self::Partial,
+            Verdict::Unreachable => Self::Unreachable,
+            Verdict::Unknown => Self::Unknown,
+        }
+    }
+}
+
+fn result(facts: Facts<'_>, asked: &Asked) -> CheckResult {
+    let check = &asked.check;
+    let mut policies = Vec::new();
+    if let Some(dns) = &check.dns
+        && dns.verdict != Verdict::Reachable
+    {
+        stopping(facts, &dns.endpoints, "dns", &mut policies);
+    }
+    stopping(facts, &check.endpoints, "", &mut policies);
+    let mut unknown = unknown(facts, check);
+    unknown.dedup();
+    CheckResult {
+        client: client(facts.cluster, asked),
+        target: target(facts.cluster, asked),
+        port: asked.port.as_ref().map(ToString::to_string),
+        protocol: check.protocol.to_string(),
+        verdict: check.verdict.into(),
+        summary: super::text::summary(facts.cluster, asked),
+        obstacle: check.obstacle.as_ref().map(|o| obstacle(facts.cluster, asked, o)),
+        dns: check.dns.as_ref().map(|dns| DnsResult {
+            verdict: dns.verdict.into(),
+            tcp: dns.tcp.into(),
+            assumed: dns.assumed,
+            endpoints: dns.endpoints.iter().map(|e| endpoint(facts, asked, e)).collect(),
+        }),
+        endpoints: check.endpoints.iter().map(|e| endpoint(facts, asked, e)).collect(),
+        policies,
+        unknown,
+        notes: asked.notes.clone(),
+        connections: asked.connections.as_ref().map(|all| {
+            all.iter()
+                .map(|(protocol, allowed, unknown)| ConnectionResult {
+                    protocol: protocol.to_string(),
+                    allowed: allowed.clone(),
+                    unknown: unknown.clone(),
+                })
+                .collect()
+        }),
+        fixes: asked.fixes.clone(),
+    }
+}
+
+fn client(cluster: &Cluster, asked: &Asked) -> Party {
+    let mut party = Party {
+        text: asked.client_text.clone(),
+        kind: String::new(),
+        namespace: None,
+        name: None,
+        pods: Vec::new(),
+        address: None,
+    };
+    match &asked.client {
+        Client::Pods(_) => pods(cluster, &asked.pods, &mut party),
+        Client::Node(node) => named(&mut party, "Node", None, &cluster.nodes[node.index()].name),
+        Client::Address(ip) => (party.kind, party.address) = ("Address".to_owned(), Some(ip.to_string())),
+        Client::Internet => party.kind = "Internet".to_owned(),
+    }
+    party
+}
+
+fn named(party: &mut Party, kind: &str, namespace: Option<&str>, name: &str) {
+    party.kind = kind.to_owned();
+    party.namespace = namespace.map(str::to_owned);
+    party.name = Some(name.to_owned());
+}
+
+fn pods(cluster: &Cluster, ids: &[PodId], party: &mut Party) {
+    let Some(first) = ids.first().map(|id| &cluster.pods[id.index()]) else { return };
+    let namespace = &cluster.namespaces[first.namespace.index()].name;
+    match &first.workload {
+        Some(workload) if first.template || !party.text.ends_with(&*first.name) => {
+            named(party, &workload.kind, Some(namespace), &workload.name);
+        }
+        _ => named(party, "Pod", Some(namespace), &first.name),
+    }
+    party.pods = ids.iter().filter(|id| !cluster.pods[id.index()].template).map(|id| cluster.pod_name(*id)).collect();
+}
+
+fn target(cluster: &Cluster, asked: &Asked) -> Party {
+    let mut party = Party {
+        text: asked.target_text.clone(),
+        kind: String::new(),
+        namespace: None,
+        name: None,
+        pods: Vec::new(),
+        address: None,
+    };
+    match &asked.target {
+        Target::Service(id) | Target::ServiceAddress(id, _) | Target::NodePort(id, _) => {
+            let service = &cluster.services[id.index()];
+            let namespace = &cluster.namespaces[service.namespace.index()].name;
+            named(&mut party, "Service", Some(namespace), &service.name);
+            match &asked.target {
+                Target::ServiceAddress(_, ip) => party.address = Some(ip.to_string()),
+                Target::NodePort(_, node) => party.address = Some(format!("node/{}", cluster.nodes[node.index()].name)),
+                _ => {}
+            }
+        }
+        Target::Pods(ids) => {
+            party.text = party.text.rsplit_once(':').map_or(party.text.clone(), |(host, _)| host.to_owned());
+            pods(cluster, ids, &mut party);
+            party.text.clone_from(&asked.target_text);
+        }
+        Target::PodByName(id) => {
+            let pod = &cluster.pods[id.index()];
+            named(&mut party, "Pod", Some(&cluster.namespaces[pod.namespace.index()].name), &pod.name);
+        }
+        Target::Node(node) => named(&mut party, "Node", None, &cluster.nodes[node.index()].name),
+        Target::Address(ip) => (party.kind, party.address) = ("Address".to_owned(), Some(ip.to_string())),
+        Target::Name(name) => named(&mut party, "Name", None, name),
+    }
+    party
+}
+
+/// The obstacle of a whole check in words.
+pub(super) fn obstacle(cluster: &Cluster, asked: &Asked, obstacle: &Obstacle) -> ObstacleResult {
+    let service = asked.check.service.map(|id| cluster.service_name(id)).unwrap_or_default();
+    let port = asked.port.as_ref().map(ToString::to_string).unwrap_or_default();
+    let (reason, message) = match obstacle {
+        Obstacle::NoSuchPort => {
+            let ports: Vec<String> = asked
+                .check
+                .service
+                .map(|id| &cluster.services[id.index()])
+                .map(|s| {
+                    s.ports
+                        .iter()
+                        .map(|p| match &*p.name {
+                            "" => format!("{}/{}", p.number, p.protocol),
+                            name => format!("{}/{} ({name})", p.number, p.protocol),
+                        })
+                        .collect()
+                })
+                .unwrap_or_default();
+            let has = if ports.is_empty() { "no ports".to_owned() } else { ports.join(", ") };
+            ("no-such-port", format!("Service `{service}` has no port {port}/{}: it has {has}", asked.check.protocol))
+        }
+        Obstacle::NoEndpoints => {
+            let selector = asked.check.service.and_then(|id| cluster.services[id.index()].selector.as_ref());
+            let what = match selector {
+                Some(labels) => {
+                    let pairs: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+                    format!("its selector {} selects no running pod", pairs.join(","))
+                }
+                None => "it has no selector and no EndpointSlices".to_owned(),
+            };
+            ("no-endpoints", format!("Service `{service}` has no endpoints: {what}; connections are refused"))
+        }
+        Obstacle::NotReady => {
+            ("not-ready", format!("none of the endpoints of Service `{service}` is ready: connections are refused"))
+        }
+        Obstacle::NoLocalEndpoint(node) => (
+            "no-local-endpoint",
+            format!(
+                "Service `{service}` keeps traffic on the node, and node `{}` has no ready endpoint of it: packets are dropped, which looks like a policy but is none",
+                cluster.nodes[node.index()].name
+            ),
+        ),
+        Obstacle::NoNamedPort(name) => (
+            "no-named-port",
+            format!("no container of the pod declares a port named `{name}` for {}", asked.check.protocol),
+        ),
+        Obstacle::Finished => ("finished", "the pod has finished: its address belongs to nobody".to_owned()),
+        Obstacle::ClusterIpFromOutside => (
+            "cluster-ip-from-outside",
+            format!("Service `{service}` has an address inside the cluster only: nothing outside can dial it"),
+        ),
+        Obstacle::NoCommonFamily => ("no-common-family", "client and target have no IP family in common".to_owned()),
+        Obstacle::PortByName => ("port-by-name", "a node's port is a number".to_owned()),
+    };
+    ObstacleResult { reason: reason.to_owned(), message }
+}
+
+fn endpoint(facts: Facts<'_>, asked: &Asked, e: &EndpointCheck) -> EndpointResult {
+    let outcome = |o: Outcome| match o {
+        Outcome::Allowed => "allowed",
+        Outcome::Denied => "denied",
+        Outcome::Unknown => "unknown",
+    };
+    EndpointResult {
+        pod: e.pod.map(|p| facts.cluster.pod_name(p)),
+        address: e.server.ip.map(|ip| ip.to_string()),
+        port: e.port,
+        ready: e.ready,
+        counted: e.counted,
+        verdict: e.verdict.into(),
+        obstacle: e.obstacle.as_ref().map(|o| obstacle(facts.cluster, asked, o)),
+        egress: e.decision.as_ref().map(|d| leg(facts, &d.egress)),
+        ingress: e.decision.as_ref().map(|d| leg(facts, &d.ingress)),
+        differs: e
+            .decision
+            .iter()
+            .flat_map(|d| &d.differs)
+            .map(|(o, plugins)| Differs {
+                outcome: outcome(*o).to_owned(),
+                plugins: plugins.iter().map(|p| (*p).to_owned()).collect(),
+            })
+            .collect(),
+    }
+}
+
+fn leg(facts: Facts<'_>, leg: &Leg) -> LegResult {
+    LegResult {
+        outcome: match leg.outcome {
+            Outcome::Allowed => "allowed",
+            Outcome::Denied => "denied",
+            Outcome::Unknown => "unknown",
+        }
+        .to_owned(),
+        exempt: leg.exempt.map(|e| {
+            match e {
+                Exempt::NotAPod => "not-a-pod",
+                Exempt::Itself => "itself",
+                Exempt::OwnNode => "own-node",
+            }
+            .to_owned()
+        }),
+        stages: leg.steps.iter().map(|s| stage(facts, leg, s)).collect(),
+        not_reached: leg.not_reached.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn stage(facts: Facts<'_>, leg: &Leg, step: &Step) -> StageResult {
+    let (result, rule) = match &step.result {
+        StepResult::NotSelected => ("not-selected", None),
+        StepResult::Decided(Outcome::Denied, rule) => ("denied", Some(rule)),
+        StepResult::Decided(_, rule) => ("allowed", Some(rule)),
+        StepResult::DefaultDeny => ("default-deny", None),
+        StepResult::Passed(rule) => ("passed", Some(rule)),
+        StepResult::NoMatch => ("no-match", None),
+        StepResult::Open(_) => ("open", None),
+        StepResult::Skipped => ("skipped", None),
+    };
+    StageResult {
+        tier: step.tier.to_string(),
+        result: result.to_owned(),
+        rule: rule.map(|r| rule_place(facts, r, &step.tier, leg.direction.name())),
+        policies: step.selecting.iter().map(|p| facts.policies.info(*p).reference()).collect(),
+    }
+}
+
+/// The places that stop counted endpoints, each once.
+fn stopping(facts: Facts<'_>, endpoints: &[EndpointCheck], direction: &str, out: &mut Vec<PolicyPlace>) {
+    for decision in endpoints.iter().filter(|e| e.counted).filter_map(|e| e.decision.as_ref()) {
+        for leg in decision.legs() {
+            let direction = if direction.is_empty() { leg.direction.name() } else { direction };
+            for step in &leg.steps {
+                let mut places = Vec::new();
+                match &step.result {
+                    StepResult::Decided(Outcome::Denied, rule) => {
+                        places.push(rule_place(facts, rule, &step.tier, direction))
+                    }
+                    StepResult::DefaultDeny if leg.outcome != Outcome::Allowed => {
+                        let isolate = |p: &PolicyId| isolation_place(facts, *p, leg.direction, &step.tier, direction);
+                        places.extend(step.selecting.iter().map(isolate));
+                    }
+                    StepResult::Open(rules) if leg.outcome != Outcome::Allowed => {
+                        places.extend(rules.iter().map(|r| rule_place(facts, r, &step.tier, direction)));
+                    }
+                    _ => {}
+                }
+                for place in places {
+                    if !out.contains(&place) {
+                        out.push(place);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn rule_place(facts: Facts<'_>, rule: &RuleRef, tier: &Tier, direction: &str) -> PolicyPlace {
+    let info = facts.policies.info(rule.policy);
+    let part = match (rule.peer, rule.port) {
+        (Some(peer), _) => RulePart::Peer(peer),
+        (None, Some(port)) => RulePart::Port(port),
+        (None, None) => RulePart::Rule,
+    };
+    let action = action(facts.policies, rule).unwrap_or("Allow");
+    place(facts, rule.policy, tier, action, direction, field_path(info.kind, rule, part))
+}
+
+/// What a rule does, as its API spells it.
+fn action(policies: &Policies, rule: &RuleRef) -> Option<&'static str> {
+    let lowered = [&policies.network, &policies.admin, &policies.baseline];
+    let found = lowered
+        .iter()
+        .flat_map(|l| l.of(rule.direction).iter())
+        .find(|p| p.policy == rule.policy)
+        .and_then(|p| p.rules.iter().find(|r| r.index == rule.rule))?;
+    Some(match found.action {
+        Action::Allow(_) => "Allow",
+        Action::Deny => "Deny",
+        Action::Pass => "Pass",
+        Action::Log => "Log",
+    })
+}
+
+fn isolation_place(
+    facts: Facts<'_>,
+    policy: PolicyId,
+    isolated: Direction,
+    tier: &Tier,
+    direction: &str,
+) -> PolicyPlace {
+    // Where the policy lists rules of the direction, they are what doesn't allow; where it lists none, it is the selection.
+    let rules = FieldPath::keys("spec").key(isolated.name());
+    let origin = facts.policies.info(policy).origin;
+    let listed = facts
+        .sources
+        .span(&Place::Field { origin, path: rules.clone(), part: Part::Key })
+        .is_some_and(|span| span.exact);
+    let path = if listed { rules } else { FieldPath::keys("spec.podSelector") };
+    place(facts, policy, tier, "DefaultDeny", direction, path)
+}
+
+fn place(
+    facts: Facts<'_>,
+    policy: PolicyId,
+    tier: &Tier,
+    action: &str,
+    direction: &str,
+    path: FieldPath,
+) -> PolicyPlace {
+    let info = facts.policies.info(policy);
+    let span = facts.sources.span(&Place::Field { origin: info.origin, path: path.clone(), part: Part::Entry });
+    PolicyPlace {
+        kind: info.kind.name().to_owned(),
+        namespace: info.namespace.as_ref().map(|n| n.to_string()),
+        name: info.name.to_string(),
+        direction: direction.to_owned(),
+        tier: tier.to_string(),
+        action: action.to_owned(),
+        path: path.to_string(),
+        file: span.as_ref().map(|s| facts.sources.name(s.source).to_owned()),
+        line: span.map(|s| s.line),
+    }
+}
+
+/// Why it can't be told, a sentence each.
+pub(super) fn unknown(facts: Facts<'_>, check: &Check) -> Vec<String> {
+    if check.verdict != Verdict::Unknown {
+        return Vec::new();
+    }
+    let mut out = Vec::new();
+    let mut push = |text: String| {
+        if !out.contains(&text) {
+            out.push(text);
+        }
+    };
+    let dns = check.dns.as_ref().filter(|d| d.verdict != Verdict::Reachable);
+    let endpoints = check.endpoints.iter().chain(dns.iter().flat_map(|d| &d.endpoints));
+    for endpoint in endpoints.filter(|e| e.verdict == Verdict::Unknown) {
+        if endpoint.source_may_change {
+            push("the nodes may replace the client's address by their own before policies see it, and that changes the answer".to_owned());
+        }
+        let Some(decision) = &endpoint.decision else { continue };
+        if !decision.differs.is_empty() {
+            let sides: Vec<String> = decision
+                .differs
+                .iter()
+                .map(|(outcome, plugins)| {
+                    let word = match outcome {
+                        Outcome::Allowed => "open",
+                        Outcome::Denied => "blocked",
+                        Outcome::Unknown => "unknown",
+                    };
+                    format!("{word} on {}", plugins.join(", "))
+                })
+                .collect();
+            push(format!("network plugins differ here: {}", sides.join("; ")));
+        }
+        for reason in decision.legs().into_iter().flat_map(|l| &l.reasons) {
+            push(reason_text(facts, reason));
+        }
+    }
+    if let Some(dns) = dns
+        && matches!(dns.verdict, Verdict::Unknown | Verdict::Unreachable)
+        && out.is_empty()
+    {
+        out.push("whether the cluster's DNS answers can't be told".to_owned());
+    }
+    out
+}
+
+fn reason_text(facts: Facts<'_>, reason: &Reason) -> String {
+    match reason {
+        Reason::EqualPriority(policies) => {
+            let names: Vec<String> = policies.iter().map(|p| format!("`{}`", facts.policies.info(*p).reference())).collect();
+            format!("{} have the same priority and disagree: either may be applied", names.join(" and "))
+        }
+        Reason::NameUnknown => {
+            "a rule allows DNS names, and the target is an address: whether it was resolved from one of them isn't known".to_owned()
+        }
+        Reason::AddressUnknown => "a rule names a range that only part of the possible addresses is in".to_owned(),
+        Reason::NodeUnknown => "it depends on which node the pod runs on".to_owned(),
+        Reason::UnknownPeer => "a rule holds a peer of a kind that isn't known".to_owned(),
+        Reason::ServiceAccountLabels => "a rule selects ServiceAccounts by labels, which aren't read".to_owned(),
+        Reason::Unsupported(index) => match facts.policies.unsupported.get(*index) {
+            Some(policy) => format!("{} `{}` may apply, and this kind can't be evaluated yet", policy.kind, policy.name),
+            None => "a policy that can't be evaluated may apply".to_owned(),
+        },
+    }
+}

@@ -131,12 +131,12 @@ impl View<'_> {
             return (Tri::No, Matched { peer: None, port });
         }
         let (destination, to) = self.endpoints(&rule.destination, &self.flow.server);
-        let mut all = l4.and(|| source.and(|| destination));
-        // An Allow rule with a peer of a kind that isn't known: "treat the rule as matching no traffic" (62). Whether its other
-        // peers still match can be read either way.
-        if all == Tri::Yes && matches!(rule.action, Action::Allow(_)) && has_unknown(rule) {
-            all = Tri::Maybe(Reason::UnknownPeer);
+        // Of an Allow rule with a peer of a kind that isn't known: "treat the rule as matching no traffic", its other peers
+        // included (62).
+        if matches!(rule.action, Action::Allow(_)) && has_unknown(rule) {
+            return (Tri::No, Matched { peer: None, port });
         }
+        let all = l4.and(|| source.and(|| destination));
         (all, Matched { peer: from.or(to), port })
     }
 

@@ -137,7 +137,7 @@ fn a_typo_in_a_pod_label_is_found_at_its_key() {
     assert_eq!(e.culprits[0].reference, "NetworkPolicy/default/redis");
     assert_eq!(
         e.diagnostic(&case.evaluator()).message,
-        "blocked: ingress of default/server is isolated by NetworkPolicy default/redis, and none of its rules allows shop/client on TCP 8080"
+        "ingress of default/server is isolated by NetworkPolicy default/redis, and none of its rules allows shop/client on TCP 8080"
     );
     // The block is further off than the slip.
     assert!(e.near_misses[0].distance < e.near_misses[1].distance);

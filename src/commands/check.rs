@@ -1,9 +1,10 @@
 //! `netcheck CLIENT TARGET`: the check.
 
 use super::{Exit, Output, input};
+use crate::analysis::explain::explain;
 use crate::cli::{CheckArgs, CheckOutput, Global};
 use crate::model::query::{Client, ClientSpec, PortSpec, QueryError, Resolved, Target, TargetSpec};
-use crate::model::{Cluster, PodId, Protocol};
+use crate::model::{Cluster, PodId, PortSet, Protocol};
 use crate::reach::{Check, CheckOptions, Evaluator, Source, Verdict};
 use crate::report::check::{Asked, Drawing, Facts, render, report};
 
@@ -33,7 +34,11 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
             Err(error) => return refuse(&error, output),
         };
         for (port, protocol) in ports {
-            for (pods, check) in grouped(&evaluator, &client.what, &found.what, port.as_ref(), protocol, options) {
+            for (pods, check, connections) in
+                grouped(&evaluator, &client.what, &found.what, port.as_ref(), protocol, options)
+            {
+                let explanations = explain(&evaluator, &check);
+                let diagnostics = explanations.iter().map(|e| e.diagnostic(&evaluator)).collect();
                 asked.push(Asked {
                     client_text: args.client.clone(),
                     client: client.what.clone(),
@@ -43,9 +48,10 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
                     port: port.clone(),
                     protocol,
                     check,
-                    connections: None,
+                    connections,
                     notes: notes.clone(),
-                    diagnostics: Vec::new(),
+                    explanations,
+                    diagnostics,
                     fixes: Vec::new(),
                     fix_text: String::new(),
                 });
@@ -181,6 +187,9 @@ fn ports(
     Err(error)
 }
 
+/// Ports per protocol: those that are reachable, and those that can't be told.
+type AllPorts = Vec<(Protocol, String, String)>;
+
 /// The answers for a client, its pods with the same answer together.
 fn grouped(
     evaluator: &Evaluator<'_>,
@@ -189,21 +198,70 @@ fn grouped(
     port: Option<&PortSpec>,
     protocol: Protocol,
     options: CheckOptions,
-) -> Vec<(Vec<PodId>, Check)> {
-    let any = PortSpec::Number(1);
-    let mut out: Vec<(Vec<PodId>, Check)> = Vec::new();
+) -> Vec<(Vec<PodId>, Check, Option<AllPorts>)> {
+    let mut out: Vec<(Vec<PodId>, Check, Option<AllPorts>)> = Vec::new();
     for source in Source::of(client) {
-        let check = evaluator.check(source, target, port.unwrap_or(&any), protocol, options);
+        let (check, connections) = match port {
+            Some(port) => (evaluator.check(source, target, port, protocol, options), None),
+            None => all_ports(evaluator, source, target, protocol, options),
+        };
         let pod = match source {
             Source::Pod(pod) => Some(pod),
             _ => None,
         };
-        match out.iter_mut().find(|(_, known)| same_answer(known, &check)) {
-            Some((pods, _)) => pods.extend(pod),
-            None => out.push((pod.into_iter().collect(), check)),
+        match out.iter_mut().find(|(_, known, ports)| *ports == connections && same_answer(known, &check)) {
+            Some((pods, ..)) => pods.extend(pod),
+            None => out.push((pod.into_iter().collect(), check, connections)),
         }
     }
     out
+}
+
+/// Every port of a target that isn't a Service: what all of its endpoints accept. What only some accept can't be told.
+fn all_ports(
+    evaluator: &Evaluator<'_>,
+    source: Source,
+    target: &Target,
+    protocol: Protocol,
+    options: CheckOptions,
+) -> (Check, Option<AllPorts>) {
+    let mut check = evaluator.check(source, target, &PortSpec::Number(1), protocol, options);
+    let mut all: Option<Vec<(Protocol, PortSet, PortSet)>> = None;
+    for endpoint in check.endpoints.iter_mut().filter(|e| e.counted && e.obstacle.is_none()) {
+        let connections = evaluator.connections(&endpoint.client, &endpoint.server);
+        endpoint.port = None;
+        endpoint.decision = None;
+        endpoint.verdict = match (connections.any_allowed(), connections.any_unknown()) {
+            (true, _) => Verdict::Reachable,
+            (false, true) => Verdict::Unknown,
+            (false, false) => Verdict::Blocked,
+        };
+        let these = connections.iter().map(|(p, r)| (p, r.allowed.clone(), r.unknown.clone()));
+        all = Some(match all {
+            None => these.collect(),
+            Some(known) => known
+                .into_iter()
+                .zip(these)
+                .map(|((p, allowed, unknown), (_, a, u))| {
+                    let both = allowed.intersection(&a);
+                    let some = allowed.union(&a).union(&unknown).union(&u).difference(&both);
+                    (p, both, some)
+                })
+                .collect(),
+        });
+    }
+    if let Some(all) = &all {
+        let allowed = all.iter().any(|(_, allowed, _)| !allowed.is_empty());
+        let unknown = all.iter().any(|(_, _, unknown)| !unknown.is_empty());
+        check.verdict = match (allowed, unknown, check.dns.as_ref().map(|d| d.verdict)) {
+            (_, _, Some(Verdict::Blocked)) => Verdict::Blocked,
+            (true, ..) => Verdict::Reachable,
+            (false, true, _) => Verdict::Unknown,
+            (false, false, _) => Verdict::Blocked,
+        };
+    }
+    let shown = all.map(|all| all.into_iter().map(|(p, a, u)| (p, a.to_string(), u.to_string())).collect());
+    (check, shown)
 }
 
 /// Whether two pods of a client get the same answer for the same reasons.

@@ -1,11 +1,11 @@
 //! Explanations as diagnostics: a message, the policies' own lines, notes. Words only; nothing is decided here.
 
-use super::{Declared, Explanation, How, Mismatch, NotAPod, Stretch, TierDid};
+use super::{Culprit, Declared, Explanation, How, Mismatch, Missed, NearMiss, NotAPod, Stretch, TierDid};
 use crate::model::{Cluster, PodId, Protocol};
 use crate::policy::rule::{Direction, DomainPattern, Op, RuleRef, Tier};
 use crate::reach::eval::{EndpointKind, Reason};
 use crate::reach::{Endpoint, Evaluator, Outcome};
-use crate::source::{Diagnostic, Part};
+use crate::source::{Diagnostic, Origin, Part};
 
 /// How many near misses are shown on a policy's lines.
 const SHOWN: usize = 4;
@@ -168,29 +168,40 @@ impl Explanation {
             Outcome::Denied | Outcome::Allowed => Diagnostic::error(self.headline(&subject, &across)),
             Outcome::Unknown => Diagnostic::warning(self.headline(&subject, &across)),
         };
-        for culprit in &self.culprits {
+        // What comes nearest is what the message is about; the isolation around it is context then.
+        let near = self.nearest();
+        let close = near.iter().any(|m| is_close(&m.missed));
+        if close {
+            for miss in near.iter().filter(|m| is_close(&m.missed)) {
+                out = self.miss(out, miss.origin, &miss.missed, &across, true);
+            }
+        }
+        let close_policies: Vec<_> = near.iter().filter(|m| is_close(&m.missed)).map(|m| m.rule.policy).collect();
+        let mut culprits: Vec<&Culprit> = self.culprits.iter().collect();
+        culprits.sort_by_key(|c| !c.policy.is_some_and(|p| close_policies.contains(&p)));
+        let shown_culprits = if close { 1 } else { SHOWN };
+        for culprit in culprits.iter().take(shown_culprits) {
             let text = match &culprit.how {
                 How::Isolates => format!("isolates {subject} for {}", self.direction.name()),
                 How::Denies(_) => format!("denies {} here", self.direction.name()),
                 How::MayDecide(_) => "may match or go first".to_owned(),
                 How::CantBeEvaluated => "policies of this kind can't be evaluated".to_owned(),
             };
-            out = out.at(culprit.origin, culprit.path.clone(), Part::Entry, text);
+            out = if close {
+                out.context(culprit.origin, culprit.path.clone(), Part::Entry, text)
+            } else {
+                out.at(culprit.origin, culprit.path.clone(), Part::Entry, text)
+            };
         }
-        let mut rules: Vec<RuleRef> = Vec::new();
-        for miss in &self.near_misses {
-            let rule = RuleRef { peer: None, port: None, ..miss.rule };
-            // Of each rule, what came nearest.
-            if rules.contains(&rule) || rules.len() == SHOWN {
-                continue;
-            }
-            rules.push(rule);
-            if let Some(first) = miss.missed.first() {
-                let text = first.mismatch.describe(&across);
-                out = out.context(miss.origin, first.path.clone(), Part::Entry, text);
+        if !close {
+            let single = near.iter().filter(|m| m.missed.len() == 1).count();
+            for miss in near.iter().filter(|m| single == 0 || m.missed.len() == 1).take(if single == 0 { 1 } else { 2 })
+            {
+                out = self.miss(out, miss.origin, &miss.missed, &across, false);
             }
         }
-        for miss in self.subject_misses.iter().take(2) {
+        // A policy for other pods is worth a word where a label is nearly right, not where it is plainly another one.
+        for miss in self.subject_misses.iter().filter(|m| is_close(&m.missed)).take(2) {
             if let Some(first) = miss.missed.first() {
                 let text = format!("would allow it, but {}", first.mismatch.describe(&subject));
                 out = out.context(miss.origin, first.path.clone(), Part::Entry, text);
@@ -202,9 +213,33 @@ impl Explanation {
         out
     }
 
+    /// Of each rule, what came nearest.
+    fn nearest(&self) -> Vec<&NearMiss> {
+        let mut rules: Vec<RuleRef> = Vec::new();
+        let mut out = Vec::new();
+        for miss in &self.near_misses {
+            let rule = RuleRef { peer: None, port: None, ..miss.rule };
+            if !rules.contains(&rule) && rules.len() < SHOWN {
+                rules.push(rule);
+                out.push(miss);
+            }
+        }
+        out
+    }
+
+    fn miss(&self, out: Diagnostic, origin: Origin, missed: &[Missed], across: &str, primary: bool) -> Diagnostic {
+        let Some(first) = missed.first() else { return out };
+        let text = first.mismatch.describe(across);
+        if primary {
+            out.at(origin, first.path.clone(), Part::Entry, text)
+        } else {
+            out.context(origin, first.path.clone(), Part::Entry, text)
+        }
+    }
+
     fn headline(&self, subject: &str, across: &str) -> String {
         let what = format!("{across} on {}", port(self.protocol, self.port));
-        let dns = if self.stretch == Stretch::Dns { "DNS is " } else { "" };
+        let dns = if self.stretch == Stretch::Dns { "DNS: " } else { "" };
         let direction = match self.direction {
             Direction::Ingress => format!("ingress of {subject}"),
             Direction::Egress => format!("egress of {subject}"),
@@ -216,7 +251,7 @@ impl Explanation {
             names
         };
         if self.outcome == Outcome::Unknown {
-            return format!("unknown: {direction} to or from {what} can't be told");
+            return format!("{direction} to or from {what} can't be told");
         }
         if let Some((culprit, rule)) = self.culprits.iter().find_map(|c| match &c.how {
             How::Denies(rule) => Some((c, rule)),
@@ -224,7 +259,7 @@ impl Explanation {
         }) {
             let from = if self.direction == Direction::Ingress { "from" } else { "to" };
             return format!(
-                "{dns}blocked: {direction} {from} {what} is denied by {}, rule {} of its {} rules",
+                "{dns}{direction} {from} {what} is denied by {}, rule {} of its {} rules",
                 shown(&culprit.reference),
                 rule.rule + 1,
                 self.direction.name()
@@ -235,7 +270,7 @@ impl Explanation {
             (1, _) => "none of its rules allows",
             _ => "none of their rules allows",
         };
-        format!("{dns}blocked: {direction} is isolated by {}, and {none} {what}", listed(&isolating, 3))
+        format!("{dns}{direction} is isolated by {}, and {none} {what}", listed(&isolating, 3))
     }
 
     fn notes(&self, evaluator: &Evaluator<'_>, subject: &str) -> Vec<String> {
@@ -303,6 +338,22 @@ impl Explanation {
     /// The end of a further leg that differs from the one shown.
     fn other(&self, cluster: &Cluster, pod: PodId, across: &Endpoint) -> String {
         if pod == self.subject { endpoint_name(cluster, across) } else { cluster.pod_name(pod) }
+    }
+}
+
+/// Whether a rule misses by one thing that looks like a slip: a label nearly right, a port, a missing namespaceSelector.
+fn is_close(missed: &[Missed]) -> bool {
+    let [only] = missed else { return false };
+    match &only.mismatch {
+        Mismatch::PodLabel { similar, .. } | Mismatch::NamespaceLabel { similar, .. } => similar.is_some(),
+        Mismatch::PolicyNamespaceOnly { .. }
+        | Mismatch::Port { .. }
+        | Mismatch::Protocol { .. }
+        | Mismatch::NamedPort { .. }
+        | Mismatch::ServiceIpInCidr { .. }
+        | Mismatch::CidrNotForPods { .. } => true,
+        Mismatch::Cidr { excepted_by, .. } => excepted_by.is_some(),
+        _ => false,
     }
 }
 

@@ -2,15 +2,17 @@
 
 use super::{
     API_VERSION, CheckReport, CheckResult, ConnectionResult, Differs, DnsResult, EndpointResult, LegResult,
-    ObstacleResult, Party, PolicyPlace, StageResult, VerdictName,
+    NearMissResult, ObstacleResult, Party, PolicyPlace, StageResult, VerdictName,
 };
+use crate::analysis::explain::text::endpoint_name;
+use crate::analysis::explain::{Explanation, How, Stretch};
 use crate::model::query::{Client, PortSpec, Target};
 use crate::model::{Assumption, Cluster, PodId, Protocol};
-use crate::policy::rule::{Action, Direction, RulePart, RuleRef, Tier, field_path};
+use crate::policy::rule::{Action, RulePart, RuleRef, Tier, field_path};
 use crate::policy::{Policies, PolicyId};
 use crate::reach::eval::{Exempt, Reason, Step, StepResult};
 use crate::reach::{Check, EndpointCheck, Leg, Obstacle, Outcome, Verdict};
-use crate::source::{Diagnostic, FieldPath, Part, Place, SourceMap};
+use crate::source::{Diagnostic, FieldPath, Origin, Part, Place, SourceMap};
 
 /// A question with its answer, as `commands` hands it over.
 #[derive(Debug)]
@@ -35,7 +37,9 @@ pub struct Asked {
     pub connections: Option<Vec<(Protocol, String, String)>>,
     /// Facts about how the names were read.
     pub notes: Vec<String>,
-    /// Why, drawn on the policies.
+    /// Why it is blocked or can't be told.
+    pub explanations: Vec<Explanation>,
+    /// The same, drawn on the policies.
     pub diagnostics: Vec<Diagnostic>,
     /// Edits that make it reachable, for machines.
     pub fixes: Vec<serde_json::Value>,
@@ -86,13 +90,11 @@ impl From<Verdict> for VerdictName {
 
 fn result(facts: Facts<'_>, asked: &Asked) -> CheckResult {
     let check = &asked.check;
-    let mut policies = Vec::new();
-    if let Some(dns) = &check.dns
-        && dns.verdict != Verdict::Reachable
-    {
-        stopping(facts, &dns.endpoints, "dns", &mut policies);
+    let (mut policies, mut misses) = (Vec::new(), Vec::new());
+    for explanation in &asked.explanations {
+        culprits(facts, explanation, &mut policies);
+        near_misses(facts, explanation, &mut misses);
     }
-    stopping(facts, &check.endpoints, "", &mut policies);
     let mut unknown = unknown(facts, check);
     unknown.dedup();
     CheckResult {
@@ -111,6 +113,7 @@ fn result(facts: Facts<'_>, asked: &Asked) -> CheckResult {
         }),
         endpoints: check.endpoints.iter().map(|e| endpoint(facts, asked, e)).collect(),
         policies,
+        near_misses: misses,
         unknown,
         notes: asked.notes.clone(),
         connections: asked.connections.as_ref().map(|all| {
@@ -325,32 +328,90 @@ fn stage(facts: Facts<'_>, leg: &Leg, step: &Step) -> StageResult {
     }
 }
 
-/// The places that stop counted endpoints, each once.
-fn stopping(facts: Facts<'_>, endpoints: &[EndpointCheck], direction: &str, out: &mut Vec<PolicyPlace>) {
-    for decision in endpoints.iter().filter(|e| e.counted).filter_map(|e| e.decision.as_ref()) {
-        for leg in decision.legs() {
-            let direction = if direction.is_empty() { leg.direction.name() } else { direction };
-            for step in &leg.steps {
-                let mut places = Vec::new();
-                match &step.result {
-                    StepResult::Decided(Outcome::Denied, rule) => {
-                        places.push(rule_place(facts, rule, &step.tier, direction))
-                    }
-                    StepResult::DefaultDeny if leg.outcome != Outcome::Allowed => {
-                        let isolate = |p: &PolicyId| isolation_place(facts, *p, leg.direction, &step.tier, direction);
-                        places.extend(step.selecting.iter().map(isolate));
-                    }
-                    StepResult::Open(rules) if leg.outcome != Outcome::Allowed => {
-                        places.extend(rules.iter().map(|r| rule_place(facts, r, &step.tier, direction)));
-                    }
-                    _ => {}
-                }
-                for place in places {
-                    if !out.contains(&place) {
-                        out.push(place);
-                    }
-                }
-            }
+/// The places that stop it, or may, each once.
+fn culprits(facts: Facts<'_>, explanation: &Explanation, out: &mut Vec<PolicyPlace>) {
+    let direction = direction(explanation);
+    for culprit in &explanation.culprits {
+        let action = match &culprit.how {
+            How::Isolates => "DefaultDeny",
+            How::Denies(_) => "Deny",
+            How::MayDecide(rule) => action(facts.policies, rule).unwrap_or("Allow"),
+            How::CantBeEvaluated => "Unknown",
+        };
+        let (kind, namespace, name, tier) = match culprit.policy.map(|p| (p, facts.policies.info(p))) {
+            Some((id, info)) => (
+                info.kind.name().to_owned(),
+                info.namespace.as_ref().map(ToString::to_string),
+                info.name.to_string(),
+                tier(facts.policies, id),
+            ),
+            None => match culprit.reference.split('/').collect::<Vec<_>>().as_slice() {
+                [kind, namespace, name] => ((*kind).to_owned(), Some((*namespace).to_owned()), (*name).to_owned(), ""),
+                [kind, name] => ((*kind).to_owned(), None, (*name).to_owned(), ""),
+                _ => (String::new(), None, culprit.reference.clone(), ""),
+            },
+        };
+        let (file, line) = location(facts, culprit.origin, &culprit.path);
+        let place = PolicyPlace {
+            kind,
+            namespace,
+            name,
+            direction: direction.to_owned(),
+            tier: tier.to_owned(),
+            action: action.to_owned(),
+            path: culprit.path.to_string(),
+            file,
+            line,
+        };
+        if !out.contains(&place) {
+            out.push(place);
+        }
+    }
+}
+
+fn direction(explanation: &Explanation) -> &'static str {
+    match explanation.stretch {
+        Stretch::Dns => "dns",
+        Stretch::Target => explanation.direction.name(),
+    }
+}
+
+fn tier(policies: &Policies, id: PolicyId) -> &'static str {
+    let holds =
+        |lowered: &crate::policy::Lowered| lowered.ingress.iter().chain(lowered.egress.iter()).any(|p| p.policy == id);
+    if holds(&policies.admin) {
+        "Admin"
+    } else if holds(&policies.baseline) {
+        "Baseline"
+    } else {
+        "NetworkPolicy"
+    }
+}
+
+fn location(facts: Facts<'_>, origin: Origin, path: &FieldPath) -> (Option<String>, Option<usize>) {
+    let span = facts.sources.span(&Place::Field { origin, path: path.clone(), part: Part::Entry });
+    (span.as_ref().map(|s| facts.sources.name(s.source).to_owned()), span.map(|s| s.line))
+}
+
+fn near_misses(facts: Facts<'_>, explanation: &Explanation, out: &mut Vec<NearMissResult>) {
+    let across = endpoint_name(facts.cluster, &explanation.across);
+    let subject = facts.cluster.pod_name(explanation.subject);
+    let rules = explanation.near_misses.iter().map(|m| (&m.reference, m.origin, &m.missed, &across));
+    let subjects = explanation.subject_misses.iter().map(|m| (&m.reference, m.origin, &m.missed, &subject));
+    for (reference, origin, missed, other) in rules.chain(subjects) {
+        let Some(first) = missed.first() else { continue };
+        let (file, line) = location(facts, origin, &first.path);
+        let found = NearMissResult {
+            policy: reference.clone(),
+            direction: direction(explanation).to_owned(),
+            path: first.path.to_string(),
+            reason: first.mismatch.describe(other),
+            misses: missed.len(),
+            file,
+            line,
+        };
+        if !out.contains(&found) {
+            out.push(found);
         }
     }
 }
@@ -382,24 +443,6 @@ fn action(policies: &Policies, rule: &RuleRef) -> Option<&'static str> {
     })
 }
 
-fn isolation_place(
-    facts: Facts<'_>,
-    policy: PolicyId,
-    isolated: Direction,
-    tier: &Tier,
-    direction: &str,
-) -> PolicyPlace {
-    // Where the policy lists rules of the direction, they are what doesn't allow; where it lists none, it is the selection.
-    let rules = FieldPath::keys("spec").key(isolated.name());
-    let origin = facts.policies.info(policy).origin;
-    let listed = facts
-        .sources
-        .span(&Place::Field { origin, path: rules.clone(), part: Part::Key })
-        .is_some_and(|span| span.exact);
-    let path = if listed { rules } else { FieldPath::keys("spec.podSelector") };
-    place(facts, policy, tier, "DefaultDeny", direction, path)
-}
-
 fn place(
     facts: Facts<'_>,
     policy: PolicyId,
@@ -409,7 +452,7 @@ fn place(
     path: FieldPath,
 ) -> PolicyPlace {
     let info = facts.policies.info(policy);
-    let span = facts.sources.span(&Place::Field { origin: info.origin, path: path.clone(), part: Part::Entry });
+    let (file, line) = location(facts, info.origin, &path);
     PolicyPlace {
         kind: info.kind.name().to_owned(),
         namespace: info.namespace.as_ref().map(|n| n.to_string()),
@@ -418,8 +461,8 @@ fn place(
         tier: tier.to_string(),
         action: action.to_owned(),
         path: path.to_string(),
-        file: span.as_ref().map(|s| facts.sources.name(s.source).to_owned()),
-        line: span.map(|s| s.line),
+        file,
+        line,
     }
 }
 
@@ -446,7 +489,7 @@ pub(super) fn unknown(facts: Facts<'_>, check: &Check) -> Vec<String> {
                 .differs
                 .iter()
                 .map(|(outcome, plugins)| {
-                    let word = match outcome {
+                    let word = match *outcome {
                         Outcome::Allowed => "open",
                         Outcome::Denied => "blocked",
                         Outcome::Unknown => "unknown",

@@ -55,6 +55,8 @@ pub struct CheckResult {
     pub endpoints: Vec<EndpointResult>,
     /// Policies that stop it: those that deny, and those that isolate and don't allow.
     pub policies: Vec<PolicyPlace>,
+    /// Rules that would allow it but for what is named, nearest first.
+    pub near_misses: Vec<NearMissResult>,
     /// Why it can't be told.
     pub unknown: Vec<String>,
     /// Facts about how the names were read.
@@ -222,6 +224,28 @@ pub struct PolicyPlace {
     pub action: String,
     /// Field of the object.
     pub path: String,
+    /// File.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Line in the file, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+}
+
+/// A rule that would allow the connection but for one thing, or more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NearMissResult {
+    /// `Kind/namespace/name`.
+    pub policy: String,
+    /// `ingress`, `egress` or `dns`.
+    pub direction: String,
+    /// Field that did not match.
+    pub path: String,
+    /// Why it did not.
+    pub reason: String,
+    /// How many things did not match; the first is named here.
+    pub misses: usize,
     /// File.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,

@@ -233,7 +233,10 @@ fn row(
         (None, Some(ip)) => ip.to_string(),
         (None, None) => "outside".to_owned(),
     };
-    let port = endpoint.port.map_or_else(|| "?".to_owned(), |p| p.to_string());
+    let port = match endpoint.port {
+        Some(port) => format!(" port {port}/{protocol}"),
+        None => String::new(),
+    };
     let ready = match (endpoint.terminating, endpoint.ready, assumed) {
         (_, _, true) => "assumed",
         (true, ..) => "terminating",
@@ -250,14 +253,7 @@ fn row(
         (_, Verdict::Partial | Verdict::Unknown) => paint.yellow(endpoint.verdict.name()),
         (_, verdict) => paint.red(verdict.name()),
     };
-    [
-        hop.to_owned(),
-        format!("{} port {port}/{protocol}{more}", safe(&name)),
-        ready.to_owned(),
-        egress,
-        ingress,
-        verdict,
-    ]
+    [hop.to_owned(), format!("{}{port}{more}", safe(&name)), ready.to_owned(), egress, ingress, verdict]
 }
 
 fn leg_word(leg: &Leg, paint: Paint) -> String {

@@ -66,6 +66,8 @@ const LOCATORS: &[Locator] = &[
     at(r"getaddrinfo (?-i:E[A-Z_]+) (?P<h>[\w.-]+)(?:[: ](?:[\w.-]+:)?(?P<p>\d{1,5})\b)?"),
     at(r"\bquery[a-z]* E[A-Z]+ (?:_\w+\._\w+\.)?(?P<h>[\w.-]+)"),
     at(r"could not translate host name \\?\x22(?P<h>[^\x22\\]+)\\?\x22"),
+    at(r"failed to resolve '(?P<h>[\w.-]+)(?::(?P<p>\d+))?'"),
+    at(r"getaddrinfo for host \\?\x22(?P<h>[^\x22\\]+)\\?\x22 port (?P<p>\d+)"),
     at(r"UnknownHostException: \[?(?P<h>[\w.-]*[a-z0-9_][\w.-]*)"),
     at(r"(?:mysql|mariadb) server host '(?P<h>[^']+)'"),
     at(r"host not found in (?:upstream|resolver) \\?\x22(?P<h>[\w.-]+)(?::(?P<p>\d+))?"),
@@ -116,6 +118,8 @@ const LOCATORS: &[Locator] = &[
     at(r"attempted address(?:es)?: (?P<h>[\w.-]+|\[[0-9a-f:]+\]):(?P<p>\d+)"),
     at(r"(?:upstream|backend): \\?\x22(?P<s>[a-z]+)://(?P<h>[\w.-]+|\[[0-9a-f:]+\])(?::(?P<p>\d+))?"),
     at(r"outbound\|(?P<p>\d+)\|[^|]*\|(?P<h>[\w.-]+)"),
+    at(r"(?:to|at|server) [`\[](?P<h>[a-z0-9_][\w.-]*)[`\]]:`?(?P<p>\d+)"),
+    at(r"\bhost:? (?P<h>[a-z0-9_][\w.-]*), port:? (?P<p>\d+)"),
     at(r"/dev/tcp/(?P<h>[\w.-]+)/(?P<p>\d+)"),
     at(r"(?P<h>[\w.-]+) \([\w.-]+\)\|(?P<a>[\d.]+)\|:(?P<p>\d+)"),
     at(r"connect to (?P<h>[\w.-]+)\[(?P<a>[\d.]+)\]:(?P<p>\d+)"),
@@ -181,9 +185,8 @@ static PAIR: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// The address a line names; `near` is where the words of the error stand in it.
 pub(super) fn find(line: &str, near: usize) -> Endpoint {
     let mut found = Endpoint::default();
-    let rows = TABLE.matches(line);
-    for row in &rows {
-        let (Some(regex), Some(locator)) = (TABLE.regex(*row), TABLE.rows.get(*row)) else {
+    for row in TABLE.matches(line) {
+        let (Some(regex), Some(locator)) = (TABLE.regex(row), TABLE.rows.get(row)) else {
             continue;
         };
         for captures in regex.captures_iter(line.as_bytes()).take(8) {

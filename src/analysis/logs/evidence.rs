@@ -146,7 +146,7 @@ static TABLE: LazyLock<Table<Sign>> = LazyLock::new(|| Table::new(SIGNS.iter().c
 /// the application's own, and a head without a kind of its own is [`EvidenceKind::AppError`].
 pub(super) fn kinds(line: &str, class: Option<LogClass>) -> Vec<EvidenceKind> {
     let mut out: Vec<EvidenceKind> =
-        TABLE.matches(line).into_iter().filter_map(|row| TABLE.rows.get(row).map(|sign| sign.kind)).collect();
+        TABLE.matches(line).filter_map(|row| TABLE.rows.get(row).map(|sign| sign.kind)).collect();
     if class.is_some() || out.len() > 1 {
         out.retain(|kind| *kind != AppError);
     }

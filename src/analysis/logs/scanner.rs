@@ -175,6 +175,12 @@ static WORTH: LazyLock<Option<Regex>> = LazyLock::new(|| {
         "the server running",
         "connections on port",
         "no servers",
+        "no server",
+        " uf ",
+        " uh ",
+        " uc ",
+        " ut ",
+        " nr ",
         "no living",
         "too many",
         "no healthy",
@@ -358,7 +364,11 @@ impl Scanner {
         }
         let class = rules::classify(line);
         if let Some(class) = class {
-            let endpoint = endpoint::find(line, class.at);
+            let mut endpoint = endpoint::find(line, class.at);
+            // the name server that did not answer is not what was looked up
+            if class.class.is_dns() && endpoint.port == Some(53) && !line.contains("udp ") {
+                endpoint = Endpoint::default();
+            }
             block.add(Item {
                 class: class.class,
                 certain: class.certain,

@@ -94,7 +94,7 @@ pub(super) const RULES: &[Rule] = &[
         "Istio",
         likely(
             Context,
-            r"envoy proxy is not ready|is istiod running|no healthy upstream|\b503 UH\b|no_healthy_upstream|has no server available|(?:all|no live) upstreams? (?:are )?(?:unavailable|down)|no live upstreams|failed to make connection to backend|service in fail-fast",
+            r"envoy proxy is not ready|is istiod running|no healthy upstream|\b(?:503|0) UH\b|no_healthy_upstream|has no server available|(?:all|no live) upstreams? (?:are )?(?:unavailable|down)|no live upstreams|failed to make connection to backend|service in fail-fast",
         ),
     ),
     by("libpq", sure(Context, r"is the server running (?:on|locally)|TCP/IP connections on port \d+")),
@@ -125,6 +125,6 @@ pub(super) const RULES: &[Rule] = &[
     ),
     likely(
         Context,
-        r"(?:could not|couldn't|couldn.t|cannot|can't|can not|unable to|failed to|failure to|failed|not able to|error|problem|trouble|failure) (?:\w+ ){0,2}(?:connect(?:ing)?|reach(?:ing)?|dial(?:ing)?|contact(?:ing)?|establish(?:ing)?|open(?:ing)? (?:a |the )?(?:\w+ )?connection)\b|connection (?:attempt )?(?:to .{1,80} )?(?:failed|failure|error)\b|\b(?:database|db|redis|postgres(?:ql)?|mysql|mariadb|mongo(?:db)?|kafka|rabbitmq|amqp|elasticsearch|ldap|smtp|broker|cache|upstream|backend) (?:server )?(?:is )?(?:unreachable|unavailable|not reachable|not available)|\b(?:not reachable|unreachable)\b.{0,20}(?:aborting|giving up|exit)|(?:giving up|gave up) (?:on )?connect",
+        r"(?:could not|couldn't|couldn.t|cannot|can't|can not|unable to|failed to|failure to|failed|not able to|error|problem|trouble|failure) (?:\w+ ){0,2}(?:connect(?:ing)?|reach(?:ing)?|dial(?:ing)?|contact(?:ing)?|establish(?:ing)?|open(?:ing)? (?:a |the )?(?:\w+ )?connection)\b|connection (?:attempt )?(?:to .{1,80} )?(?:failed|failure|error)\b|\b(?:database|db|redis|postgres(?:ql)?|mysql|mariadb|mongo(?:db)?|kafka|rabbitmq|amqp|elasticsearch|ldap|smtp|broker|cache|upstream|backend) (?:server )?(?:is )?(?:unreachable|unavailable|not reachable|not available)|\b(?:not reachable|unreachable)\b.{0,20}(?:aborting|giving up|exit)|\bnot reachable\b|connect to server at .{1,80} failed|connection to redis is closed|(?:giving up|gave up) (?:on )?connect",
     ),
 ];

@@ -91,7 +91,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     likely(
         DnsNxdomain,
-        r"(?:could not|couldn't|couldn.t|cannot|can't|unable to|failed to) resolve:? ['\x22`]?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*:\d{2,5}\b|could not be resolved to an ip",
+        r"(?:could not|couldn't|couldn.t|cannot|can't|unable to|failed to) resolve:? ['\x22`]?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*:\d{2,5}\b|could not be resolved to an ip|^(?:e: |err:\S* |w: )?\s*could not resolve '[a-z0-9-]+(?:\.[a-z0-9-]+)+'",
     ),
     likely(
         DnsNxdomain,

@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule] = &[
         "gRPC",
         likely(
             Timeout,
-            r"DEADLINE_EXCEEDED|deadline exceeded|waiting_for_connection|connection attempt timed out before receiving SETTINGS",
+            r"failed to connect to remote host: timeout occurred|DEADLINE_EXCEEDED|deadline exceeded|waiting_for_connection|connection attempt timed out before receiving SETTINGS",
         ),
     ),
     by(
@@ -53,14 +53,14 @@ pub(super) const RULES: &[Rule] = &[
         "Rust",
         likely(
             Timeout,
-            r"pool timed out while waiting|deadline has elapsed|\bElapsed\(\(\)\)|request timed out|error trying to connect.{0,40}timed out",
+            r"pool timed out while waiting|\bPoolTimedOut\b|deadline has elapsed|\bElapsed\(\(\)\)|request timed out|error trying to connect.{0,40}timed out",
         ),
     ),
     by(
         ".NET",
         likely(
             Timeout,
-            r"the operation has timed out|configured HttpClient\.Timeout|the request was canceled due to|timeout performing|timeout awaiting response|timeout during reading attempt|exception while (?:connecting|reading from stream).{0,80}timeout|the operation was canceled\.$|Timeout expired\. ",
+            r"the operation has timed out|configured HttpClient\.Timeout|the request was canceled due to|timeout performing|timeout awaiting response|timeout (?:during|while) (?:reading|connection|connecting|connect)|exception while (?:connecting|reading from stream).{0,80}timeout|the operation was canceled\.$|Timeout expired\. ",
         ),
     ),
     by(
@@ -174,7 +174,7 @@ pub(super) const RULES: &[Rule] = &[
         "Envoy",
         likely(
             Unreachable,
-            r"upstream connect error or disconnect/reset before headers|upstream_reset_before_response_started\{(?:remote_|local_)?connection_failure|\b503 U[FR]\b|\b503 UF,URX\b|response_flags.{1,4}U[FR]\b|Layer4 connection problem",
+            r"upstream connect error or disconnect/reset before headers|upstream_reset_before_response_started\{(?:remote_|local_)?connection_failure|\b(?:503|0) U[FR]\b|\b503 UF,URX\b|response_flags.{1,4}U[FR]\b|Layer4 connection problem",
         ),
     ),
     by("Apache httpd", likely(Unreachable, r"attempt to connect to \S+ \(.{0,120}failed")),
@@ -191,7 +191,7 @@ pub(super) const RULES: &[Rule] = &[
         "Python",
         likely(
             Unreachable,
-            r"all connection attempts failed|couldn't connect to \S+:\d+|APIConnectionError|EndpointConnectionError|could not connect to the endpoint URL|ConnectError\b|newconnectionerror|failed to establish a new connection",
+            r"can.t reach database server|all connection attempts failed|couldn't connect to \S+:\d+|APIConnectionError|EndpointConnectionError|could not connect to the endpoint URL|ConnectError\b|newconnectionerror|failed to establish a new connection",
         ),
     ),
     by(

@@ -68,7 +68,8 @@ pub(super) struct Table<T: 'static> {
 impl<T> Table<T> {
     pub(super) fn new(rows: Vec<&'static T>, pattern: fn(&'static T) -> &'static str) -> Self {
         let patterns: Vec<&'static str> = rows.iter().map(|row| pattern(row)).collect();
-        let set = RegexSetBuilder::new(&patterns)
+        let relaxed: Vec<String> = patterns.iter().map(|pattern| relax(pattern)).collect();
+        let set = RegexSetBuilder::new(&relaxed)
             .case_insensitive(true)
             .unicode(false)
             .size_limit(64 << 20)
@@ -80,8 +81,11 @@ impl<T> Table<T> {
     }
 
     /// The rows whose pattern is in the line, in order.
-    pub(super) fn matches(&self, line: &str) -> Vec<usize> {
-        self.set.matches(line.as_bytes()).into_iter().collect()
+    pub(super) fn matches<'a>(&'a self, line: &'a str) -> impl Iterator<Item = usize> + 'a {
+        self.set
+            .matches(line.as_bytes())
+            .into_iter()
+            .filter(move |row| self.regex(*row).is_some_and(|regex| regex.is_match(line.as_bytes())))
     }
 
     /// The pattern of one row. `None` only for a pattern that does not compile, which the tests
@@ -100,6 +104,35 @@ impl<T> Table<T> {
     }
 }
 
+/// A pattern without the bounds of its gaps: it matches what the pattern matches, and more. Counted
+/// gaps make an automaton of hundreds of patterns too large to run; the few rows that it finds are
+/// then tried as they were written.
+fn relax(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    while let Some(start) = rest.find(['{']) {
+        let (head, tail) = rest.split_at(start);
+        out.push_str(head);
+        let count = tail.find('}').and_then(|end| Some((tail.get(1..end)?, tail.get(end + 1..)?)));
+        match count {
+            Some((bounds, after))
+                if !head.ends_with('\\')
+                    && bounds.contains(',')
+                    && bounds.bytes().all(|b| b.is_ascii_digit() || b == b',') =>
+            {
+                out.push(if bounds.starts_with('0') { '*' } else { '+' });
+                rest = after;
+            }
+            _ => {
+                out.push('{');
+                rest = tail.get(1..).unwrap_or_default();
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
 pub(super) static RULES: LazyLock<Table<Rule>> = LazyLock::new(|| {
     let rows =
         [sockets::EXCEPTIONS, dns::RULES, tls::RULES, pool::RULES, sockets::RULES, drivers::RULES, context::RULES]
@@ -111,13 +144,12 @@ pub(super) static RULES: LazyLock<Table<Rule>> = LazyLock::new(|| {
 
 /// The class of one line, or nothing.
 pub(super) fn classify(line: &str) -> Option<Class> {
-    let matches = RULES.matches(line);
-    let first = *matches.first()?;
+    let mut matches = RULES.matches(line);
+    let first = matches.next()?;
     let rule = RULES.rows.get(first)?;
     let class = rule.class?;
     let at = RULES.regex(first).and_then(|regex| regex.find(line.as_bytes())).map_or(0, |found| found.start());
-    let runtime =
-        rule.runtime.or_else(|| matches.iter().filter_map(|row| RULES.rows.get(*row)).find_map(|rule| rule.runtime));
+    let runtime = rule.runtime.or_else(|| matches.filter_map(|row| RULES.rows.get(row)).find_map(|rule| rule.runtime));
     Some(Class { class, certain: rule.certain, runtime, at })
 }
 
@@ -126,5 +158,18 @@ mod tests {
     #[test]
     fn every_pattern_compiles() {
         assert!(super::RULES.compiles());
+    }
+
+    #[test]
+    fn relaxing_takes_counts_away_and_nothing_else() {
+        for (pattern, relaxed) in [
+            (r"a.{0,40}b", "a.*b"),
+            (r"a.{1,80}?b", "a.+?b"),
+            (r"\{0,1\}", r"\{0,1\}"),
+            (r"\d{4}-\d\d", r"\d{4}-\d\d"),
+            (r"\d{2,5}\b", r"\d+\b"),
+        ] {
+            assert_eq!(super::relax(pattern), relaxed);
+        }
     }
 }

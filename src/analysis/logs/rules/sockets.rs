@@ -180,7 +180,7 @@ pub(super) const RULES: &[Rule] = &[
             r"(?:can't|cannot) connect to .{0,120}(?:\((?:110|60|115)\b|timed out)|system error: 110|\(errno:? 110|initial communication packet'?, system error: 110",
         ),
     ),
-    by("libpq", sure(Timeout, r"\btimeout expired\b")),
+    by("libpq", sure(Timeout, r"(?:failed: |error: |\)|^)\s*timeout expired\b")),
     by(
         "PHP",
         sure(

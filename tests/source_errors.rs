@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use netcheck::report::snippet::render;
-use netcheck::source::{Diagnostic, Options, SourceMap, load_paths};
+use netcheck::source::{Diagnostic, Options, Severity, SourceMap, load_paths};
 
 fn drawn(diagnostics: &[Diagnostic], sources: &SourceMap) -> String {
     diagnostics.iter().map(|diagnostic| render(diagnostic, sources, false, 100)).collect::<Vec<_>>().join("\n")
@@ -44,4 +44,39 @@ fn syntax() {
 #[test]
 fn types() {
     snapshots("types");
+}
+
+#[test]
+fn refused() {
+    snapshots("refused");
+}
+
+#[test]
+fn accepted() {
+    for path in files("fixtures/source/accepted") {
+        match load_paths(std::slice::from_ref(&path), &Options::default()) {
+            Ok(input) => {
+                assert_eq!(drawn(&input.warnings, &input.sources), "", "{}", path.display());
+                assert!(input.objects.len() > 4);
+            }
+            Err(error) => panic!("{}:\n{}", path.display(), drawn(&error.diagnostics, &error.sources)),
+        }
+    }
+}
+
+/// What is refused becomes a warning, and the object is left out.
+#[test]
+fn skip_invalid() {
+    let options = Options { skip_invalid: true, ..Options::default() };
+    for path in files("fixtures/source/refused") {
+        let path = std::slice::from_ref(&path);
+        let errors = match load_paths(path, &Options::default()) {
+            Ok(_) => panic!("nothing is refused"),
+            Err(error) => error.diagnostics.iter().filter(|d| d.severity == Severity::Error).count(),
+        };
+        let input = load_paths(path, &options).expect("loads");
+        let left_out = |d: &&Diagnostic| d.notes.iter().any(|note| note.contains("--skip-invalid"));
+        assert_eq!(input.warnings.iter().filter(left_out).count(), errors);
+        assert!(input.warnings.iter().all(|d| d.severity == Severity::Warning));
+    }
 }

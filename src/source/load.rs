@@ -19,6 +19,7 @@ use super::json::{self, JsonError};
 use super::map::{JsonDocument, Layout, Source, SourceMap, Text};
 use super::object::{self, Parsed, TypeMeta};
 use super::origin::{FieldPath, Origin, SourceId};
+use super::validate;
 use super::wire::Loaded;
 use super::yaml;
 
@@ -29,6 +30,9 @@ pub struct Options {
     pub recursive: bool,
     /// Whether an object that the API server would refuse is left out with a warning instead of being an error.
     pub skip_invalid: bool,
+    /// Whether an object that the API server would refuse although its meaning is clear (a name with an underscore, a
+    /// Service port without its name) is kept, with a warning.
+    pub tolerant: bool,
     /// Namespace of manifests that name none; `default` where missing.
     pub default_namespace: Option<String>,
     /// Bounds on hostile input.
@@ -378,7 +382,14 @@ impl Loader {
 
     /// Takes over what an object turned out to be.
     fn apply(&mut self, origin: Origin, parsed: Parsed) {
-        let Parsed { object, skipped, diagnostics } = parsed;
+        let Parsed { object, skipped, mut diagnostics } = parsed;
+        if self.options.tolerant {
+            for diagnostic in &mut diagnostics {
+                if diagnostic.code == Some(validate::CLEAR) {
+                    diagnostic.severity = Severity::Warning;
+                }
+            }
+        }
         let refused = diagnostics.iter().any(|d| d.severity == Severity::Error);
         for mut diagnostic in diagnostics {
             if diagnostic.severity != Severity::Error {

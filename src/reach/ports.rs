@@ -204,15 +204,17 @@ spec:
   - {name: once, ports: [{name: setup, containerPort: 7000}]}
   - {name: beside, restartPolicy: Always, ports: [{name: admin, containerPort: 9000}]}
   containers:
-  - {name: a, ports: [{name: web, containerPort: 8080}, {name: web, containerPort: 8081, protocol: UDP}]}
+  - {name: a, ports: [{name: web, containerPort: 8080}]}
+  - {name: b, ports: [{name: web, containerPort: 8081, protocol: UDP}]}
 ---
 ";
 
     fn policy(direction: &str, selects: &str, rules: &str) -> String {
+        let name = format!("{selects}-{}", direction.to_lowercase());
         format!(
             "apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
-metadata: {{name: {selects}-{direction}}}
+metadata: {{name: {name}}}
 spec: {{podSelector: {{matchLabels: {{app: {selects}}}}}, policyTypes: [{direction}], {rules}}}
 ---
 "

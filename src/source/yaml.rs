@@ -110,14 +110,14 @@ enum Open {
 #[derive(Default)]
 struct Entries {
     map: Map<String, Value>,
-    /// Where each explicit key stands, to tell a key that occurs twice from one that a merge brought.
-    places: HashMap<String, Range<usize>>,
+    /// Where each key of `map` stands, in its order; empty for one that a merge brought.
+    places: Vec<Range<usize>>,
     /// The key that waits for its value.
     key: Option<Key>,
 }
 
 enum Key {
-    Plain(String),
+    Plain(String, Range<usize>),
     Merge(Range<usize>),
 }
 
@@ -167,7 +167,7 @@ impl Builder<'_> {
                         if anchor != 0 {
                             self.anchors.insert(anchor, (Value::String(text.into_owned()), 1));
                         }
-                        self.begin_entry(key, range)?;
+                        self.begin_entry(key);
                         continue;
                     }
                     let tag = tag.as_deref().map(|t| t.core_suffix().unwrap_or("!").to_owned());
@@ -196,7 +196,7 @@ impl Builder<'_> {
                             Value::Number(number) => number.to_string(),
                             _ => return Err(YamlError::new("a mapping key must be a string", range)),
                         };
-                        self.begin_entry(Key::Plain(key), range)?;
+                        self.begin_entry(Key::Plain(key, range));
                         continue;
                     }
                     Some((value, nodes))
@@ -273,26 +273,21 @@ impl Builder<'_> {
 
     fn key(&self, text: &str, style: ScalarStyle, tagged: bool, range: Range<usize>) -> Result<Key, YamlError> {
         if style != ScalarStyle::Plain || tagged {
-            return Ok(Key::Plain(text.to_owned()));
+            return Ok(Key::Plain(text.to_owned(), range));
         }
         if text == "<<" {
             return Ok(Key::Merge(range));
         }
-        scalar::plain_key(text).map(Key::Plain).ok_or_else(|| YamlError::new("a mapping key must be a string", range))
+        match scalar::plain_key(text) {
+            Some(key) => Ok(Key::Plain(key, range)),
+            None => Err(YamlError::new("a mapping key must be a string", range)),
+        }
     }
 
-    fn begin_entry(&mut self, key: Key, range: Range<usize>) -> Result<(), YamlError> {
-        let Some(Open::Mapping { entries, .. }) = self.open.last_mut() else { return Ok(()) };
-        if let Key::Plain(name) = &key
-            && let Some(first) = entries.places.insert(name.clone(), range.clone())
-        {
-            let mut error = YamlError::new(format!("key `{name}` is already set in this mapping"), range);
-            error.other = Some((first, "first set here".to_owned()));
-            error.help = Some("remove one of them, or merge both into one".to_owned());
-            return Err(error);
+    fn begin_entry(&mut self, key: Key) {
+        if let Some(Open::Mapping { entries, .. }) = self.open.last_mut() {
+            entries.key = Some(key);
         }
-        entries.key = Some(key);
-        Ok(())
     }
 
     fn range(&self, span: &Span) -> Range<usize> {
@@ -326,7 +321,23 @@ impl Builder<'_> {
 impl Entries {
     fn finish(&mut self, value: Value) -> Result<(), YamlError> {
         match self.key.take() {
-            Some(Key::Plain(key)) => {
+            Some(Key::Plain(key, range)) => {
+                if !self.map.contains_key(&key) {
+                    self.map.insert(key, value);
+                    self.places.push(range);
+                    return Ok(());
+                }
+                let index = self.map.keys().position(|other| *other == key).unwrap_or(self.map.len());
+                if let Some(place) = self.places.get_mut(index)
+                    && place.start == place.end
+                {
+                    *place = range;
+                } else {
+                    let mut error = YamlError::new(format!("key `{key}` is already set in this mapping"), range);
+                    error.other = self.places.get(index).map(|first| (first.clone(), "first set here".to_owned()));
+                    error.help = Some("remove one of them, or merge both into one".to_owned());
+                    return Err(error);
+                }
                 self.map.insert(key, value);
             }
             Some(Key::Merge(range)) => {
@@ -346,6 +357,7 @@ impl Entries {
                 for source in sources.into_iter().rev() {
                     self.map.extend(source);
                 }
+                self.places.resize(self.map.len(), 0..0);
             }
             None => {}
         }

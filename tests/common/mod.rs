@@ -30,7 +30,8 @@ pub fn folders(path: &Path) -> Vec<PathBuf> {
 
 /// The cluster of files or folders.
 pub fn cluster_of(paths: &[PathBuf], assume_dns: bool) -> Cluster {
-    let options = Options { recursive: true, ..Options::default() };
+    // Some of the shared cases have names that the API server would refuse.
+    let options = Options { recursive: true, tolerant: true, ..Options::default() };
     let input = load_paths(paths, &options).unwrap_or_else(|e| panic!("{paths:?}: {e}"));
     let build = BuildOptions { assume_dns, ..BuildOptions::default() };
     Cluster::build(input.objects, &build).unwrap_or_else(|e| panic!("{paths:?}: {e:?}"))

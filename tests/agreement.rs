@@ -5,16 +5,18 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 
+use netcheck::model::query::{PortSpec, Target};
 use netcheck::model::{BuildOptions, Cluster, Protocol};
 use netcheck::policy::profile::Tie;
 use netcheck::policy::rule::Classes;
 use netcheck::policy::{Choices, Policies, Profile};
-use netcheck::reach::{Endpoint, Evaluator, Flow, Outcome};
+use netcheck::reach::{CheckOptions, Endpoint, Evaluator, Flow, Outcome, Source, Verdict};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 mod reference;
 
 use reference::generate::{self, DIALLED, Kinds, Manifests};
+use reference::service::{Met, dial};
 use reference::{Answer, End, Question, Who, World};
 
 /// Every combination of choices that means something.
@@ -246,4 +248,59 @@ fn generic_is_unknown_exactly_where_plugins_disagree() {
         })
         .unwrap_or_else(|e| panic!("{e}"));
     tally.varied(&[Outcome::Allowed, Outcome::Denied, Outcome::Unknown], 100);
+}
+
+fn verdict(met: Met) -> Verdict {
+    match met {
+        Met::Reachable => Verdict::Reachable,
+        Met::Blocked => Verdict::Blocked,
+        Met::Partial => Verdict::Partial,
+        Met::Unreachable => Verdict::Unreachable,
+        Met::Unknown => Verdict::Unknown,
+    }
+}
+
+/// A Service is as reachable as the endpoints that a client may be sent to, each judged on its own.
+#[test]
+fn services_are_as_reachable_as_their_endpoints() {
+    let (config, _) = effort(1500);
+    let combinations = combinations();
+    let seen: [Cell<usize>; 5] = Default::default();
+    TestRunner::new(config)
+        .run(&(generate::cluster_with_service(), proptest::sample::select(combinations)), |(manifests, choices)| {
+            let both = Both::of(&manifests);
+            let profile = Profile::settled("test", choices);
+            let evaluator = Evaluator::new(&both.cluster, &both.policies, &profile);
+            let namespace = both.cluster.namespace("blue").unwrap();
+            let target = Target::Service(both.cluster.service(namespace, "svc").unwrap());
+            for (index, pod) in both.world.pods.iter().enumerate() {
+                if reference::finished(pod) {
+                    continue;
+                }
+                let namespace = both.cluster.namespace(&pod.metadata.namespace).unwrap();
+                let source = Source::Pod(both.cluster.pod(namespace, &pod.metadata.name).unwrap());
+                for (protocol, parsed) in [("TCP", Protocol::Tcp), ("UDP", Protocol::Udp)] {
+                    for port in [80, 81, 8080] {
+                        let service = &both.world.services[0];
+                        let Some(met) = dial(&both.world, index, service, port, protocol, &choices) else {
+                            continue;
+                        };
+                        let expected = verdict(met);
+                        seen[met as usize].set(seen[met as usize].get() + 1);
+                        let options = CheckOptions { dns: false };
+                        let check = evaluator.check(source, &target, &PortSpec::Number(port), parsed, options);
+                        if check.verdict != expected {
+                            let client = &pod.metadata.name;
+                            return Err(TestCaseError::fail(format!(
+                                "{client} dials {port}/{protocol}: expected {expected:?}, found {check:#?}"
+                            )));
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })
+        .unwrap_or_else(|e| panic!("{e}"));
+    eprintln!("{seen:?} reachable, blocked, partial, unreachable, unknown");
+    assert!(seen.iter().all(|n| n.get() > 0), "{seen:?}: not every verdict came up");
 }

@@ -124,10 +124,9 @@ pub struct Backend {
     pub node: Option<NodeId>,
     /// The port on it; none where the name of the target port is declared by none of the pod's containers.
     pub port: Option<u16>,
-    /// Whether it gets traffic: ready, or terminating but serving while nothing is ready, or
-    /// `publishNotReadyAddresses` (SEMANTICS 38).
+    /// Whether it gets traffic: ready and not terminating, or `publishNotReadyAddresses` (SEMANTICS 38).
     pub serving: bool,
-    /// Ready.
+    /// Ready; while terminating, able to serve where nothing better is left.
     pub ready: bool,
     /// Being deleted.
     pub terminating: bool,
@@ -158,11 +157,6 @@ impl Cluster {
             EndpointSource::Selector => self.selected_backends(service, port),
             EndpointSource::None => Vec::new(),
         };
-        if !out.iter().any(|b| b.serving) {
-            for backend in &mut out {
-                backend.serving = backend.terminating && backend.ready;
-            }
-        }
         out.sort_by_key(|b| (b.pod, b.address));
         out.dedup();
         out
@@ -175,6 +169,8 @@ impl Cluster {
                 endpoint.ports.iter().find(|(name, protocol, _)| *name == port.name && *protocol == port.protocol);
             let number = match found {
                 Some((_, _, number)) => number.or(Some(port.number)),
+                // The name of a headless Service resolves to every address, whatever ports are listed with it.
+                None if service.headless => None,
                 None => continue,
             };
             out.push(Backend {

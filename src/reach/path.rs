@@ -411,7 +411,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn backends(&self, source: Source, service: &Service, backends: Vec<Backend>, local: bool, check: &mut Check) {
+    fn backends(&self, source: Source, service: &Service, mut backends: Vec<Backend>, local: bool, check: &mut Check) {
         if backends.is_empty() {
             check.obstacle.get_or_insert(Obstacle::NoEndpoints);
             return;
@@ -421,6 +421,16 @@ impl Evaluator<'_> {
             Source::Node(node) => Some(node),
             _ => None,
         };
+        let elsewhere = |b: &Backend| local && client_node.is_some() && b.node.is_some() && b.node != client_node;
+        // A pod without a port of the target's name is not among the endpoints of this port (34).
+        let usable = |b: &Backend| b.port.is_some() && !elsewhere(b);
+        // Terminating endpoints serve where nothing ready is left (38, KEP-1669), of those that the client may be sent to;
+        // the name of a headless Service holds ready addresses alone.
+        if !service.headless && !backends.iter().any(|b| b.serving && usable(b)) {
+            for backend in &mut backends {
+                backend.serving |= backend.terminating && backend.ready;
+            }
+        }
         let serving = backends.iter().any(|b| b.serving);
         for backend in &backends {
             let server = match (backend.pod, backend.address) {
@@ -432,12 +442,11 @@ impl Evaluator<'_> {
                 (None, Some(address)) => Endpoint::address(self.cluster, address),
                 (None, None) => continue,
             };
-            let elsewhere = local && client_node.is_some() && backend.node.is_some() && backend.node != client_node;
             self.endpoint(source, server, backend.pod, backend.port, check);
             let Some(added) = check.endpoints.last_mut() else { continue };
             added.ready = backend.ready;
             added.terminating = backend.terminating;
-            added.counted = added.counted && backend.serving && !elsewhere;
+            added.counted = added.counted && backend.serving && usable(backend);
             if backend.port.is_none()
                 && let Some(crate::model::TargetPort::Name(name)) = check.service_port.as_ref().map(|p| &p.target)
             {
@@ -448,10 +457,13 @@ impl Evaluator<'_> {
         self.mark_via_service(source, service, check);
         if !serving {
             check.obstacle.get_or_insert(Obstacle::NotReady);
-        } else if !check.endpoints.iter().any(|e| e.counted)
-            && let (true, Some(node)) = (local, client_node)
-        {
-            check.obstacle.get_or_insert(Obstacle::NoLocalEndpoint(node));
+        } else if !check.endpoints.iter().any(|e| e.counted) {
+            let unnamed = check.endpoints.iter().find(|e| e.port.is_none()).and_then(|e| e.obstacle.clone());
+            if let (Some(obstacle), true) = (unnamed, backends.iter().all(|b| b.port.is_none())) {
+                check.obstacle.get_or_insert(obstacle);
+            } else if let (true, Some(node)) = (local, client_node) {
+                check.obstacle.get_or_insert(Obstacle::NoLocalEndpoint(node));
+            }
         }
     }
 

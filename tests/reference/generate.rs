@@ -4,7 +4,8 @@ use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
 use netcheck::source::wire::{
-    AdminNetworkPolicy, ClusterNetworkPolicy, Loaded, Namespace, NetworkPolicy, Node, Object, Pod,
+    AdminNetworkPolicy, ClusterNetworkPolicy, EndpointSlice, Loaded, Namespace, NetworkPolicy, Node, Object, Pod,
+    Service,
 };
 use netcheck::source::{Origin, SourceId};
 use proptest::prelude::*;
@@ -139,6 +140,8 @@ pub fn decoded(manifests: &[Value]) -> Vec<Object> {
                 "Namespace" => Object::Namespace(Namespace::deserialize(m).unwrap()),
                 "Node" => Object::Node(Node::deserialize(m).unwrap()),
                 "Pod" => Object::Pod(Box::new(Pod::deserialize(m).unwrap())),
+                "Service" => Object::Service(Box::new(Service::deserialize(m).unwrap())),
+                "EndpointSlice" => Object::EndpointSlice(EndpointSlice::deserialize(m).unwrap()),
                 "NetworkPolicy" => Object::NetworkPolicy(Box::new(NetworkPolicy::deserialize(m).unwrap())),
                 "ClusterNetworkPolicy" => {
                     Object::ClusterNetworkPolicy(Box::new(ClusterNetworkPolicy::deserialize(m).unwrap()))
@@ -214,6 +217,8 @@ struct RawPod {
     node: Option<usize>,
     host_network: bool,
     phase: &'static str,
+    ready: Option<bool>,
+    terminating: bool,
     containers: Vec<Vec<Value>>,
     init: Option<(Vec<Value>, bool)>,
 }
@@ -258,11 +263,14 @@ impl RawPod {
             status["podIP"] = first.as_str().into();
             status["podIPs"] = ips.iter().map(|ip| json!({"ip": ip})).collect();
         }
-        json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": format!("pod-{index}"), "namespace": self.namespace, "labels": self.labels},
-            "spec": spec, "status": status,
-        })
+        if let Some(ready) = self.ready {
+            status["conditions"] = json!([{"type": "Ready", "status": if ready { "True" } else { "False" }}]);
+        }
+        let mut metadata = json!({"name": format!("pod-{index}"), "namespace": self.namespace, "labels": self.labels});
+        if self.terminating {
+            metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+        }
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status})
     }
 }
 
@@ -274,16 +282,20 @@ fn pod() -> impl Strategy<Value = RawPod> {
         prop_oneof![4 => (0..2usize).prop_map(Some), 1 => Just(None)],
         prop::bool::weighted(0.12),
         prop_oneof![8 => Just("Running"), 1 => Just(""), 1 => Just("Pending"), 1 => Just("Succeeded"), 1 => Just("Failed")],
+        prop_oneof![2 => Just(None), 3 => Just(Some(true)), 1 => Just(Some(false))],
+        prop::bool::weighted(0.2),
         prop::collection::vec(prop::collection::vec(container_port(), 0..3), 1..3),
         prop::option::weighted(0.4, (prop::collection::vec(container_port(), 1..3), any::<bool>())),
     )
-        .prop_map(|(namespace, labels, families, node, host_network, phase, containers, init)| RawPod {
+        .prop_map(|(namespace, labels, families, node, host_network, phase, ready, terminating, containers, init)| RawPod {
             namespace,
             labels,
             families,
             node,
             host_network,
             phase,
+            ready,
+            terminating,
             containers,
             init,
         })
@@ -302,6 +314,114 @@ fn container_port() -> impl Strategy<Value = Value> {
                 ("protocol", protocol.map(Value::from)),
             ])
         })
+}
+
+// Services
+
+/// A cluster with the Service `blue/svc`.
+pub fn cluster_with_service() -> impl Strategy<Value = Manifests> {
+    (cluster(Kinds::All), service()).prop_map(|(mut manifests, service)| {
+        manifests.0.extend(service);
+        manifests
+    })
+}
+
+/// A Service, with an EndpointSlice or two where it selects no pods.
+fn service() -> impl Strategy<Value = Vec<Value>> {
+    let target = prop_oneof![
+        1 => Just(None),
+        2 => select(PORTS.to_vec()).prop_map(|n| Some(Value::from(n))),
+        2 => select(PORT_NAMES.to_vec()).prop_map(|n| Some(Value::from(n))),
+    ];
+    let port = (select(PORTS.to_vec()), prop::option::of(select(PROTOCOLS.to_vec())), target);
+    (
+        prop::option::weighted(0.8, labels(&["app"])),
+        prop::collection::vec(port, 1..3),
+        prop_oneof![
+            2 => Just(vec!["172.20.0.1"]),
+            1 => Just(vec!["172.20.0.1", "fd02::1"]),
+            1 => Just(vec!["fd02::1"]),
+            1 => Just(vec!["None"]),
+            1 => Just(vec![]),
+        ],
+        prop::bool::weighted(0.2),
+        prop::option::weighted(0.3, select(vec!["Local", "Cluster"])),
+        prop::collection::vec(slice(), 1..3),
+    )
+        .prop_map(|(selector, ports, ips, publish, internal, slices)| {
+            let mut out = Vec::new();
+            let name = |i: usize| format!("p{i}");
+            // A selector without pairs is none.
+            let selector = selector.filter(|s| s.as_object().is_some_and(|s| !s.is_empty()));
+            if selector.is_none() {
+                for (index, endpoints) in slices.into_iter().enumerate() {
+                    let ports: Vec<Value> = ports
+                        .iter()
+                        .enumerate()
+                        // The second slice lacks the second port.
+                        .filter(|(i, _)| *i == 0 || index == 0)
+                        .map(|(i, (n, protocol, _))| {
+                            fields([
+                                ("name", Some(name(i).into())),
+                                ("port", Some((n ^ 1).max(1).into())),
+                                ("protocol", protocol.map(Value::from)),
+                            ])
+                        })
+                        .collect();
+                    out.push(json!({
+                        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+                        "metadata": {
+                            "name": format!("svc-{index}"), "namespace": "blue",
+                            "labels": {"kubernetes.io/service-name": "svc"},
+                        },
+                        "addressType": "IPv4", "endpoints": endpoints, "ports": ports,
+                    }));
+                }
+            }
+            let ports: Vec<Value> = ports
+                .into_iter()
+                .enumerate()
+                .map(|(i, (n, protocol, target))| {
+                    fields([
+                        ("name", Some(name(i).into())),
+                        ("port", Some(n.into())),
+                        ("protocol", protocol.map(Value::from)),
+                        ("targetPort", target),
+                    ])
+                })
+                .collect();
+            out.push(json!({
+                "apiVersion": "v1", "kind": "Service", "metadata": {"name": "svc", "namespace": "blue"},
+                "spec": fields([
+                    ("selector", selector),
+                    ("ports", Some(ports.into())),
+                    ("clusterIP", ips.first().map(|ip| (*ip).into())),
+                    ("clusterIPs", (!ips.is_empty()).then(|| json!(ips))),
+                    ("publishNotReadyAddresses", publish.then(|| true.into())),
+                    ("internalTrafficPolicy", internal.map(Value::from)),
+                ]),
+            }));
+            out
+        })
+}
+
+fn slice() -> impl Strategy<Value = Vec<Value>> {
+    let address = select(vec!["10.0.0.1", "10.0.1.2", "10.0.0.3", "172.16.0.1", "192.0.2.1", "192.0.2.9"]);
+    let endpoint = (address, 0..5usize, prop::option::of(0..2usize)).prop_map(|(address, state, node)| {
+        let conditions = match state {
+            0 => json!({}),
+            1 => json!({"ready": true}),
+            2 => json!({"ready": false}),
+            3 => json!({"ready": false, "serving": true, "terminating": true}),
+            _ => json!({"ready": false, "serving": false, "terminating": true}),
+        };
+        fields([
+            ("addresses", Some(json!([address]))),
+            ("conditions", Some(conditions)),
+            ("nodeName", node.map(|n| format!("node-{n}").into())),
+        ])
+    });
+    prop::collection::vec(endpoint, 0..4)
 }
 
 // NetworkPolicy

@@ -6,6 +6,7 @@
 //! documentation leaves possible comes out. It is slow and plain on purpose.
 
 pub mod generate;
+pub mod service;
 
 use std::net::IpAddr;
 
@@ -14,8 +15,8 @@ use netcheck::policy::profile::Tie;
 use netcheck::policy::rule::Classes;
 use netcheck::source::wire::{
     AdminNetworkPolicy, AdminPort, AdminSubject, ClusterNetworkPolicy, ClusterPort, ClusterProtocol, EgressPeer,
-    IntOrString, LabelSelector, NamespacedPod, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, Node, Object, Pod,
-    StringMap,
+    EndpointSlice, IntOrString, LabelSelector, NamespacedPod, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort,
+    Node, Object, Pod, Service, StringMap,
 };
 
 /// The objects, by kind.
@@ -24,6 +25,8 @@ pub struct World {
     pub namespaces: Vec<(String, StringMap)>,
     pub nodes: Vec<Node>,
     pub pods: Vec<Pod>,
+    pub services: Vec<Service>,
+    pub endpoint_slices: Vec<EndpointSlice>,
     pub network_policies: Vec<NetworkPolicy>,
     pub cluster_network_policies: Vec<ClusterNetworkPolicy>,
     pub admin_network_policies: Vec<AdminNetworkPolicy>,
@@ -38,6 +41,8 @@ impl World {
                 Object::Namespace(o) => world.namespaces.push((o.metadata.name, o.metadata.labels)),
                 Object::Node(o) => world.nodes.push(o),
                 Object::Pod(o) => world.pods.push(*o),
+                Object::Service(o) => world.services.push(*o),
+                Object::EndpointSlice(o) => world.endpoint_slices.push(o),
                 Object::NetworkPolicy(o) => world.network_policies.push(*o),
                 Object::ClusterNetworkPolicy(o) => world.cluster_network_policies.push(*o),
                 Object::AdminNetworkPolicy(o) => world.admin_network_policies.push(*o),

@@ -317,7 +317,7 @@ pub enum Target {
     PodByName(PodId),
     /// A node.
     Node(NodeId),
-    /// An address that no object has.
+    /// An address that no object has, or one of the two that a dual-stack object has.
     Address(IpAddr),
     /// A DNS name that no object has, in lower case without a final dot.
     Name(Str),
@@ -419,9 +419,15 @@ impl Cluster {
         if let Some(id) = service(&|s| s.cluster_ips.contains(&ip) || s.external_ips.contains(&ip)) {
             return Target::ServiceAddress(id, ip);
         }
+        // An address stands for its object, unless the object has one of the other family too, which is not dialled then.
+        let both = |addresses: &[IpAddr]| addresses.iter().any(|a| a.is_ipv6() != ip.is_ipv6());
         match (self.pod_by_ip(ip), self.node_by_ip(ip)) {
+            (Some(pod), _) if both(&self.pods[pod.index()].ips) => Target::Address(ip),
             (Some(pod), _) => Target::Pods(vec![pod]),
-            (None, Some(node)) => self.node_target(node, spec),
+            (None, Some(node)) => match self.node_target(node, spec) {
+                Target::Node(node) if both(&self.nodes[node.index()].addresses) => Target::Address(ip),
+                target => target,
+            },
             (None, None) => Target::Address(ip),
         }
     }

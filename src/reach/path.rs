@@ -236,10 +236,10 @@ impl Evaluator<'_> {
             Target::NodePort(id, node) => self.node_port(source, *id, *node, port, check),
             Target::Pods(pods) => {
                 for pod in pods {
-                    self.pod(source, *pod, port, check);
+                    self.pod(source, *pod, None, port, check);
                 }
             }
-            Target::PodByName(pod) => self.pod(source, *pod, port, check),
+            Target::PodByName(pod) => self.pod(source, *pod, None, port, check),
             Target::Node(node) => {
                 let families: Vec<bool> = self.families(&self.cluster.nodes[node.index()].addresses);
                 for v6 in families {
@@ -248,7 +248,10 @@ impl Evaluator<'_> {
             }
             Target::Address(ip) => {
                 let server = Endpoint::address(self.cluster, *ip);
-                self.endpoint(source, server, server.as_pod(), number(port), check);
+                match server.as_pod() {
+                    Some(pod) => self.pod(source, pod, Some(*ip), port, check),
+                    None => self.endpoint(source, server, None, number(port), check),
+                }
             }
             Target::Name(name) => {
                 check.external_name = Some(name.clone());
@@ -264,7 +267,8 @@ impl Evaluator<'_> {
         if out.is_empty() { vec![false] } else { out }
     }
 
-    fn pod(&self, source: Source, id: PodId, port: &PortSpec, check: &mut Check) {
+    /// A pod at the address of each family, or at one address.
+    fn pod(&self, source: Source, id: PodId, at: Option<IpAddr>, port: &PortSpec, check: &mut Check) {
         let pod = &self.cluster.pods[id.index()];
         let (port, missing) = match port {
             PortSpec::Number(number) => (Some(*number), None),
@@ -273,7 +277,7 @@ impl Evaluator<'_> {
                 (found, found.is_none().then(|| Obstacle::NoNamedPort(name.as_str().into())))
             }
         };
-        for v6 in self.families(&pod.ips) {
+        for v6 in self.families(at.as_ref().map_or(&pod.ips, std::slice::from_ref)) {
             self.endpoint(source, Endpoint::pod(self.cluster, id, v6), Some(id), port, check);
             if let (Some(last), Some(missing)) = (check.endpoints.last_mut(), &missing)
                 && last.obstacle.is_none()

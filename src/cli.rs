@@ -41,6 +41,13 @@ Examples:
 
 Exit codes: 0 reachable, 1 blocked, partial or unreachable, 2 usage or input error, 3 can't tell.";
 
+const LOGS_AFTER_HELP: &str = "\
+Examples:
+  kubectl logs --previous api | netcheck logs
+  netcheck logs api.log -o json
+
+Exit codes: 0 the log was read, 2 it can't be read. Credentials are taken out of every line.";
+
 /// Can this client reach that port in Kubernetes, and if not, which line of which policy says so?
 #[derive(Debug, Parser)]
 #[command(
@@ -126,6 +133,9 @@ pub enum Command {
     /// Can CLIENT reach TARGET, and if not, which line of which policy says so (the default command)
     #[command(after_long_help = CHECK_AFTER_LONG_HELP, override_usage = "netcheck [check] [OPTIONS] CLIENT TARGET...")]
     Check(CheckArgs),
+    /// Find the connection errors in a log: what was dialled, and how it failed
+    #[command(after_help = LOGS_AFTER_HELP)]
+    Logs(LogsArgs),
     /// Print a script that completes commands and flags, for a shell
     #[command(
         after_help = "Examples:\n  source <(netcheck completion bash)\n  netcheck completion fish > ~/.config/fish/completions/netcheck.fish"
@@ -144,7 +154,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  netcheck schema check")]
     Schema {
         /// The output
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["check"]))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["check", "logs"]))]
         what: String,
     },
 }
@@ -180,6 +190,28 @@ pub enum CheckOutput {
     /// For people, with every endpoint and every policy that was asked
     Wide,
     /// For machines: CheckReport, see `netcheck schema check`
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+/// Arguments of `logs`.
+#[derive(Args, Clone, Debug)]
+pub struct LogsArgs {
+    /// The log; standard input where it is `-` or missing
+    pub file: Option<PathBuf>,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Format,
+}
+
+/// Output formats of most commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For machines, see `netcheck schema`
     Json,
     /// The same as YAML
     Yaml,

@@ -2,6 +2,7 @@
 
 pub mod check;
 mod input;
+mod logs;
 mod output;
 
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ pub fn run(cli: Cli) -> Exit {
     let mut output = Output::new(&cli.global);
     let exit = match cli.command {
         Command::Check(args) => check::run(&cli.global, &args, &mut output),
+        Command::Logs(args) => logs::run(&args, &mut output),
         Command::Completion { shell } => {
             let mut command = Cli::command();
             let mut script = Vec::new();

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use super::Exit;
-use crate::cli::{Global, When};
+use crate::cli::{Format, Global, When};
 
 /// Where a command writes to.
 #[derive(Debug)]
@@ -46,6 +46,24 @@ impl Output {
     pub fn text(&mut self, text: &str) {
         if !self.quiet {
             self.bytes(text.as_bytes());
+        }
+    }
+
+    /// Writes a machine-readable answer; `exit` unless it can't be written.
+    pub(super) fn document(&mut self, value: &impl serde::Serialize, format: Format, exit: Exit) -> Exit {
+        let text = match format {
+            Format::Yaml => serde_saphyr::to_string(value).map_err(|e| e.to_string()),
+            _ => serde_json::to_string_pretty(value).map(|t| t + "\n").map_err(|e| e.to_string()),
+        };
+        match text {
+            Ok(text) => {
+                self.text(&text);
+                exit
+            }
+            Err(error) => {
+                self.error(&format!("the answer can't be written: {error}"));
+                Exit::Error
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Findings and diagnostics as text and as machine-readable documents. Decisions are not made here.
 
 pub mod check;
+pub mod logs;
 pub mod snippet;
 mod text;
 
@@ -10,6 +11,7 @@ pub use text::{Paint, safe};
 pub fn schema(what: &str) -> Option<String> {
     let schema = match what {
         "check" => schemars::schema_for!(check::CheckReport),
+        "logs" => schemars::schema_for!(logs::LogReport),
         _ => return None,
     };
     let mut text = serde_json::to_string_pretty(&schema).ok()?;

@@ -124,7 +124,8 @@ fn terminal_escapes_are_shown_as_pictures() {
 fn a_large_dump_is_read_again_for_its_places() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("cluster.json");
-    let filler = "x".repeat(1 << 20);
+    let filler = "x".repeat(1 << 14);
+    let options = Options { limits: Limits { kept_json_bytes: 100_000, ..Limits::default() }, ..Options::default() };
     let mut text = "{\"apiVersion\": \"v1\", \"items\": [\n".to_owned();
     for number in 0..40 {
         text += &format!(
@@ -134,7 +135,7 @@ fn a_large_dump_is_read_again_for_its_places() {
     text += "{\n  \"apiVersion\": \"networking.k8s.io/v1\",\n  \"kind\": \"NetworkPolicy\",\n  \"metadata\": {\"name\": \"p\"},\n";
     text += "  \"spec\": {\n    \"podSelecter\": {}\n  }\n}\n], \"kind\": \"List\"}\n";
     std::fs::write(&path, &text).expect("written");
-    let input = load_paths(std::slice::from_ref(&path), &Options::default()).expect("loads");
+    let input = load_paths(std::slice::from_ref(&path), &options).expect("loads");
     assert_eq!((input.objects.len(), input.skipped["ConfigMap"], input.warnings.len()), (1, 40, 1));
     assert_eq!(input.sources.text(input.objects[0].origin.source), None, "not kept");
     let drawn = render(&input.warnings[0], &input.sources, false, 100);
@@ -148,14 +149,14 @@ fn a_large_dump_is_read_again_for_its_places() {
     let minified =
         text.replace(policy, &policy.replace("{}", &format!("{{\"x\": \"{}\"}}", "y".repeat(500))).replace('\n', ""));
     std::fs::write(&path, minified).expect("written");
-    let input = load_paths(&[path], &Options::default()).expect("loads");
+    let input = load_paths(&[path], &options).expect("loads");
     let drawn = render(&input.warnings[0], &input.sources, false, 100);
     assert!(drawn.contains("--> NetworkPolicy p (") && drawn.contains("  podSelecter:"), "{drawn}");
 
     let broken = &text[..text.len() - 30];
     let path = directory.path().join("broken.json");
     std::fs::write(&path, broken).expect("written");
-    let error = load_paths(&[path], &Options::default()).expect_err("cut off");
+    let error = load_paths(&[path], &options).expect_err("cut off");
     let drawn = render(&error.diagnostics[0], &error.sources, false, 100);
     assert!(drawn.contains("invalid JSON") && drawn.contains("broken.json:42:1"), "{drawn}");
 }

@@ -46,6 +46,8 @@ pub struct Limits {
     pub yaml_bytes: u64,
     /// Bytes of one JSON source.
     pub json_bytes: u64,
+    /// Bytes up to which a JSON source is kept, so that a place in it can be shown without reading its file again.
+    pub kept_json_bytes: u64,
     /// Documents of one YAML source.
     pub documents: usize,
     /// Nesting of one document.
@@ -61,6 +63,7 @@ impl Default for Limits {
         Self {
             yaml_bytes: 256 << 20,
             json_bytes: 8 << 30,
+            kept_json_bytes: 32 << 20,
             documents: 200_000,
             depth: 100,
             nodes: 20_000_000,
@@ -211,13 +214,14 @@ impl Loader {
     fn stream(&mut self, name: &str, reader: impl Read, path: Option<&Path>) {
         let mut reader = reader;
         let mut head = Vec::new();
-        if let Err(error) = reader.by_ref().take(KEPT_JSON + 1).read_to_end(&mut head) {
+        let kept = self.options.limits.kept_json_bytes;
+        if let Err(error) = reader.by_ref().take(kept.saturating_add(1)).read_to_end(&mut head) {
             self.errors.push(Diagnostic::error(format!("can't read `{name}`: {error}")));
             return;
         }
         let limits = &self.options.limits;
         if looks_like_json(&head) {
-            if head.len() as u64 > KEPT_JSON {
+            if head.len() as u64 > kept {
                 let text = match path {
                     Some(path) => Text::File(path.to_owned()),
                     None => Text::Items(BTreeMap::new()),
@@ -229,8 +233,8 @@ impl Loader {
             return;
         }
         let limit = limits.yaml_bytes;
-        if head.len() as u64 > KEPT_JSON
-            && let Err(error) = reader.take(limit.saturating_sub(KEPT_JSON)).read_to_end(&mut head)
+        if head.len() as u64 > kept
+            && let Err(error) = reader.take(limit.saturating_sub(kept)).read_to_end(&mut head)
         {
             self.errors.push(Diagnostic::error(format!("can't read `{name}`: {error}")));
             return;
@@ -472,8 +476,6 @@ impl Dump {
     }
 }
 
-/// JSON up to this size is kept, so that a place in it can be shown without reading the file again.
-const KEPT_JSON: u64 = 32 << 20;
 /// Bytes of objects that are read side by side.
 const BATCH: usize = 8 << 20;
 

@@ -206,6 +206,14 @@ fn typed(origin: Origin, name: &str, kind: Kind, value: &Value) -> Parsed {
     match kind::deserialize(kind, Decoder(value)) {
         Ok(Some(object)) => {
             let mut parsed = finish(origin, kind, object, value);
+            if kind == Kind::NetworkPolicy && value.get("apiVersion").is_some_and(|v| v == "extensions/v1beta1") {
+                parsed.diagnostics.push(
+                    Diagnostic::warning("extensions/v1beta1 NetworkPolicy was removed in Kubernetes 1.16")
+                        .code("NC1005")
+                        .at(origin, FieldPath::keys("apiVersion"), Part::Value, "read as networking.k8s.io/v1")
+                        .help("write `apiVersion: networking.k8s.io/v1`"),
+                );
+            }
             for unknown in schema::unknown_fields(kind, value) {
                 parsed.diagnostics.push(unknown_field(origin, name, &unknown));
             }

@@ -166,7 +166,7 @@ fn scalars() {
     };
     for number in 0..3000 {
         let word: String = (0..=next(6)).map(|_| alphabet[next(alphabet.len())]).collect();
-        if !word.ends_with(':') && !(word.starts_with(['-', ':']) && word.len() == 1) && word != "..." {
+        if !word.ends_with(':') && word != "-" && word != "..." {
             text += &format!("  r{number}: {word}\n");
         }
     }

@@ -333,20 +333,35 @@ impl Loader {
         }
         let bounds = yaml::Bounds { depth: limits.depth, nodes: limits.nodes, alias_nodes: limits.alias_nodes };
         let mut secrets = Vec::new();
-        for (number, document) in documents.iter().enumerate() {
-            match yaml::value(&text, &document.range, &bounds) {
-                Ok(Value::Null) => {}
-                Ok(value) => {
-                    let number = u32::try_from(number).unwrap_or(u32::MAX);
-                    if self.document(Origin { source, document: number, item: None }, &value) {
-                        secrets.push(document.range.clone());
+        let found = self.found;
+        let read = |(number, document): (usize, &yaml::Document)| {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            let origin = Origin { source, document: number, item: None };
+            yaml::value(&text, &document.range, &bounds).map(|value| read_document(origin, &value, found))
+        };
+        for (batch, documents) in documents.chunks(YAML_BATCH).enumerate() {
+            let first = batch * YAML_BATCH;
+            let results: Vec<_> = if documents.len() < YAML_BATCH / 8 {
+                documents.iter().enumerate().map(|(n, document)| read((first + n, document))).collect()
+            } else {
+                documents.par_iter().enumerate().map(|(n, document)| read((first + n, document))).collect()
+            };
+            for (document, result) in documents.iter().zip(results) {
+                match result {
+                    Ok(Outcome { secret, objects }) => {
+                        if secret {
+                            secrets.push(document.range.clone());
+                        }
+                        for (origin, parsed) in objects {
+                            self.apply(origin, parsed);
+                        }
                     }
-                }
-                Err(error) => {
-                    if text[document.range.clone()].lines().any(|line| line.trim_end() == "kind: Secret") {
-                        secrets.push(document.range.clone());
+                    Err(error) => {
+                        if text[document.range.clone()].lines().any(|line| line.trim_end() == "kind: Secret") {
+                            secrets.push(document.range.clone());
+                        }
+                        self.errors.push(yaml_diagnostic(source, error));
                     }
-                    self.errors.push(yaml_diagnostic(source, error));
                 }
             }
         }
@@ -355,33 +370,6 @@ impl Loader {
         {
             source.text = Text::Kept(without_secrets(&text, &secrets).into());
         }
-    }
-
-    /// A document: an object, or a `List` of them. Whether it holds a Secret.
-    fn document(&mut self, origin: Origin, value: &Value) -> bool {
-        let type_meta = TypeMeta::of(value);
-        let mut secret = false;
-        match (&type_meta.kind, value.get("items")) {
-            (Some(kind), Some(Value::Array(items))) if kind.ends_with("List") => {
-                for (index, item) in items.iter().enumerate() {
-                    let item_meta =
-                        TypeMeta::of(item).or_item_of(type_meta.api_version.as_deref(), type_meta.kind.as_deref());
-                    secret |= item_meta.kind.as_deref() == Some("Secret");
-                    let origin = Origin { item: u32::try_from(index).ok(), ..origin };
-                    self.apply(origin, object::from_value(origin, &item_meta, item));
-                }
-            }
-            _ => {
-                if self.found && type_meta == TypeMeta::default() {
-                    // A directory holds other things too, such as Helm values; a file that is named is meant.
-                    self.input.warnings.push(not_an_object(origin));
-                    return false;
-                }
-                secret = type_meta.kind.as_deref() == Some("Secret");
-                self.apply(origin, object::from_value(origin, &type_meta, value));
-            }
-        }
-        secret
     }
 
     /// Takes over what an object turned out to be.
@@ -420,6 +408,41 @@ impl Loader {
     }
 }
 
+/// What a YAML document turned out to be.
+struct Outcome {
+    /// Whether it holds a Secret.
+    secret: bool,
+    objects: Vec<(Origin, Parsed)>,
+}
+
+/// A document: an object, or a `List` of them. `found` in a directory, not named.
+fn read_document(origin: Origin, value: &Value, found: bool) -> Outcome {
+    let type_meta = TypeMeta::of(value);
+    let is_secret = |type_meta: &TypeMeta| type_meta.kind.as_deref() == Some("Secret");
+    let mut secret = false;
+    let objects = match (&type_meta.kind, value.get("items")) {
+        _ if value.is_null() => Vec::new(),
+        (Some(kind), Some(Value::Array(items))) if kind.ends_with("List") => (0..)
+            .zip(items)
+            .map(|(index, item)| {
+                let item_meta = TypeMeta::of(item).or_item_of(type_meta.api_version.as_deref(), Some(kind));
+                secret |= is_secret(&item_meta);
+                let origin = Origin { item: Some(index), ..origin };
+                (origin, object::from_value(origin, &item_meta, item))
+            })
+            .collect(),
+        // A directory holds other things too, such as Helm values; a file that is named is meant.
+        _ if found && type_meta == TypeMeta::default() => {
+            vec![(origin, Parsed { diagnostics: vec![not_an_object(origin)], ..Parsed::default() })]
+        }
+        _ => {
+            secret = is_secret(&type_meta);
+            vec![(origin, object::from_value(origin, &type_meta, value))]
+        }
+    };
+    Outcome { secret, objects }
+}
+
 /// Objects of a JSON stream that wait to be read together.
 #[derive(Default)]
 struct Dump {
@@ -450,9 +473,13 @@ impl Dump {
     /// Reads the objects that wait, side by side, and takes them over in their order.
     fn flush(&mut self, loader: &mut Loader) {
         let batch = std::mem::take(&mut self.batch);
-        self.batch_bytes = 0;
-        let parsed: Vec<_> =
-            batch.par_iter().map(|raw| object::from_json(raw.origin, &raw.type_meta, &raw.bytes)).collect();
+        let read = |raw: &Raw| object::from_json(raw.origin, &raw.type_meta, &raw.bytes);
+        // Starting threads costs more than reading a little.
+        let parsed: Vec<_> = if std::mem::take(&mut self.batch_bytes) < BATCH / 16 {
+            batch.iter().map(read).collect()
+        } else {
+            batch.par_iter().map(read).collect()
+        };
         for (raw, parsed) in batch.iter().zip(parsed) {
             if loader.found && raw.origin.item.is_none() && raw.type_meta == TypeMeta::default() && parsed.is_ok() {
                 loader.input.warnings.push(not_an_object(raw.origin));
@@ -478,6 +505,8 @@ impl Dump {
 
 /// Bytes of objects that are read side by side.
 const BATCH: usize = 8 << 20;
+/// YAML documents that are read side by side.
+const YAML_BATCH: usize = 512;
 
 /// As kubectl guesses it: the first thing that is not blank is a brace. A list can't be an object in either language.
 fn looks_like_json(bytes: &[u8]) -> bool {

@@ -3,6 +3,8 @@
 //! A source is read whole or not at all, and every problem in every source is collected before anything is refused, so
 //! that a user sees them together. What a field means is not known here.
 
+mod dump;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde_json::Value;
 
+use self::dump::Dump;
 use super::diagnostic::{Diagnostic, Part, Severity};
 use super::json::{self, JsonError};
 use super::map::{JsonDocument, Layout, Source, SourceMap, Text};
@@ -270,7 +273,7 @@ impl Loader {
         let keep_items = matches!(text, Text::Items(_));
         let source = self.input.sources.push(Source { name: name.to_owned(), layout: Layout::Json(Vec::new()), text });
         let limit = self.options.limits.json_bytes;
-        let mut dump = Dump { source, keep_items, ..Dump::default() };
+        let mut dump = Dump::new(source, keep_items);
         let result = json::parts(reader, limit, |part| match part {
             json::Part::Document { bytes, start } => {
                 let type_meta = TypeMeta::of_json(bytes);
@@ -282,9 +285,7 @@ impl Loader {
                 let type_meta = TypeMeta::of_json(bytes).or_item_of(list.api_version.as_deref(), list.kind.as_deref());
                 dump.add(bytes, start, type_meta, u32::try_from(dump.items.len()).ok());
                 dump.items.push(start..start + bytes.len() as u64);
-                if dump.batch_bytes > BATCH {
-                    dump.flush(self);
-                }
+                dump.flush_if_full(self);
             }
             json::Part::End { list, start, end } => {
                 for raw in &mut dump.batch {
@@ -443,68 +444,6 @@ fn read_document(origin: Origin, value: &Value, found: bool) -> Outcome {
     Outcome { secret, objects }
 }
 
-/// Objects of a JSON stream that wait to be read together.
-#[derive(Default)]
-struct Dump {
-    source: SourceId,
-    keep_items: bool,
-    documents: Vec<JsonDocument>,
-    items: Vec<Range<u64>>,
-    batch: Vec<Raw>,
-    batch_bytes: usize,
-    kept: BTreeMap<u64, Arc<str>>,
-}
-
-struct Raw {
-    origin: Origin,
-    start: u64,
-    type_meta: TypeMeta,
-    bytes: Vec<u8>,
-}
-
-impl Dump {
-    fn add(&mut self, bytes: &[u8], start: u64, type_meta: TypeMeta, item: Option<u32>) {
-        let document = u32::try_from(self.documents.len()).unwrap_or(u32::MAX);
-        let origin = Origin { source: self.source, document, item };
-        self.batch_bytes += bytes.len();
-        self.batch.push(Raw { origin, start, type_meta, bytes: bytes.to_vec() });
-    }
-
-    /// Reads the objects that wait, side by side, and takes them over in their order.
-    fn flush(&mut self, loader: &mut Loader) {
-        let batch = std::mem::take(&mut self.batch);
-        let read = |raw: &Raw| object::from_json(raw.origin, &raw.type_meta, &raw.bytes);
-        // Starting threads costs more than reading a little.
-        let parsed: Vec<_> = if std::mem::take(&mut self.batch_bytes) < BATCH / 16 {
-            batch.iter().map(read).collect()
-        } else {
-            batch.par_iter().map(read).collect()
-        };
-        for (raw, parsed) in batch.iter().zip(parsed) {
-            if loader.found && raw.origin.item.is_none() && raw.type_meta == TypeMeta::default() && parsed.is_ok() {
-                loader.input.warnings.push(not_an_object(raw.origin));
-                continue;
-            }
-            match parsed {
-                Ok(parsed) => {
-                    if self.keep_items
-                        && parsed.object.as_ref().is_some_and(|(kind, _)| kind.decides())
-                        && let Ok(text) = std::str::from_utf8(&raw.bytes)
-                    {
-                        self.kept.insert(raw.start, text.into());
-                    }
-                    loader.apply(raw.origin, parsed);
-                }
-                Err((message, at)) => {
-                    loader.errors.push(json_diagnostic(raw.origin.source, &message, raw.start + at as u64));
-                }
-            }
-        }
-    }
-}
-
-/// Bytes of objects that are read side by side.
-const BATCH: usize = 8 << 20;
 /// YAML documents that are read side by side.
 const YAML_BATCH: usize = 512;
 

@@ -1,4 +1,5 @@
 //! Verdicts turned into findings.
 
 pub mod explain;
+pub mod fix;
 pub mod logs;

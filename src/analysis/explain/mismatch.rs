@@ -213,6 +213,15 @@ pub(crate) fn like(a: &str, b: &str) -> bool {
     if short.is_empty() || long.len() > 256 {
         return false;
     }
+    slip(a, b) || (short.len() >= 3 && long.contains(short))
+}
+
+/// Whether one text is a slip of the finger for the other.
+pub(crate) fn slip(a: &str, b: &str) -> bool {
+    let short = a.len().min(b.len());
+    if a.len().max(b.len()) > 256 {
+        return false;
+    }
     let edits = strsim::damerau_levenshtein(a, b);
-    edits <= 2 && edits * 3 <= short.len() || (short.len() >= 3 && long.contains(short))
+    edits <= 4 && edits * 3 <= short
 }

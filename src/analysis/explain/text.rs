@@ -1,7 +1,7 @@
 //! Explanations as diagnostics: a message, the policies' own lines, notes. Words only; nothing is decided here.
 
 use super::{Culprit, Declared, Explanation, How, Mismatch, Missed, NearMiss, NotAPod, Stretch, TierDid};
-use crate::model::{Cluster, PodId, Protocol};
+use crate::model::{Cluster, PodId, Protocol, Str};
 use crate::policy::rule::{Direction, DomainPattern, Op, RuleRef, Tier};
 use crate::reach::eval::{EndpointKind, Reason};
 use crate::reach::{Endpoint, Evaluator, Outcome};
@@ -24,7 +24,7 @@ pub fn endpoint_name(cluster: &Cluster, endpoint: &Endpoint) -> String {
 
 /// `` `key=value` `` and its like.
 fn requirement(key: &str, op: &Op) -> String {
-    let list = |values: &[crate::model::Str]| values.iter().map(|v| &**v).collect::<Vec<_>>().join(", ");
+    let list = |values: &[Str]| values.iter().map(|v| &**v).collect::<Vec<_>>().join(", ");
     match op {
         Op::In(values) => match values.as_slice() {
             [one] => format!("`{key}={one}`"),
@@ -281,6 +281,19 @@ impl Explanation {
                 self.also.iter().map(|(pod, across)| self.other(cluster, *pod, across)).collect();
             names.dedup();
             out.push(format!("the same holds of {}", listed(&names, 3)));
+        }
+        let missed = self.near_misses.iter().flat_map(|m| &m.missed).chain(self.subject_misses.iter().flat_map(|m| &m.missed));
+        let mut guessed: Vec<&Str> = missed
+            .filter_map(|m| match &m.mismatch {
+                Mismatch::NamespaceLabel { namespace, .. } => Some(namespace),
+                _ => None,
+            })
+            .filter(|n| cluster.namespace(n).is_some_and(|id| cluster.namespaces[id.index()].origin.is_none()))
+            .collect();
+        guessed.sort_unstable();
+        guessed.dedup();
+        for namespace in guessed {
+            out.push(format!("namespace {namespace} is not among the objects: of its labels only its name is known"));
         }
         if let Some(service_port) = self.service_port {
             out.push(format!("the Service's port {service_port} leads to port {} of the pod", self.port));

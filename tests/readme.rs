@@ -42,7 +42,8 @@ fn the_readme_shows_real_output() {
 #[test]
 fn every_command_is_in_the_readme() {
     let text = std::fs::read_to_string("README.md").unwrap();
-    let help = String::from_utf8(Command::new(env!("CARGO_BIN_EXE_netcheck")).arg("--help").output().unwrap().stdout).unwrap();
+    let help =
+        String::from_utf8(Command::new(env!("CARGO_BIN_EXE_netcheck")).arg("--help").output().unwrap().stdout).unwrap();
     let commands = help.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
     let names: Vec<&str> = commands
         .lines()

@@ -2,11 +2,12 @@
 
 use super::{Exit, Output, input};
 use crate::analysis::explain::explain;
+use crate::analysis::fix::{Proposal, Question, propose};
 use crate::cli::{CheckArgs, CheckOutput, Global};
 use crate::model::query::{Client, ClientSpec, PortSpec, QueryError, Resolved, Target, TargetSpec};
 use crate::model::{Cluster, PodId, PortSet, Protocol};
 use crate::reach::{Check, CheckOptions, Evaluator, Source, Verdict};
-use crate::report::check::{Asked, Drawing, Facts, render, report};
+use crate::report::check::{Asked, Drawing, Facts, objects, render, report};
 
 /// Runs the check.
 pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exit {
@@ -38,6 +39,15 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
                 grouped(&evaluator, &client.what, &found.what, port.as_ref(), protocol, options)
             {
                 let explanations = explain(&evaluator, &check);
+                let source =
+                    pods.first().map_or_else(|| Source::of(&client.what).into_iter().next(), |p| Some(Source::Pod(*p)));
+                let proposal = match (source, &port) {
+                    (Some(source), Some(port)) if !global.quiet => {
+                        let question = Question { source, target: &found.what, port, protocol, options };
+                        propose(&evaluator, &input.profile, &input.sources, &question)
+                    }
+                    _ => Proposal::default(),
+                };
                 let diagnostics = explanations.iter().map(|e| e.diagnostic(&evaluator)).collect();
                 asked.push(Asked {
                     client_text: args.client.clone(),
@@ -52,14 +62,22 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
                     notes: notes.clone(),
                     explanations,
                     diagnostics,
-                    fixes: Vec::new(),
-                    fix_text: String::new(),
+                    proposal,
                 });
             }
         }
     }
     let facts = Facts { cluster: &input.cluster, policies: &input.policies, sources: &input.sources };
     match args.output {
+        CheckOutput::Yaml if args.fix => {
+            let mut documents: Vec<String> = Vec::new();
+            for document in asked.iter().filter_map(|a| a.proposal.fixes.first()).map(objects) {
+                if !documents.contains(&document) {
+                    documents.push(document);
+                }
+            }
+            output.text(&documents.join("---\n"));
+        }
         CheckOutput::Text | CheckOutput::Wide => {
             let drawing = Drawing {
                 color: output.color,

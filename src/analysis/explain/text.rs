@@ -282,7 +282,8 @@ impl Explanation {
             names.dedup();
             out.push(format!("the same holds of {}", listed(&names, 3)));
         }
-        let missed = self.near_misses.iter().flat_map(|m| &m.missed).chain(self.subject_misses.iter().flat_map(|m| &m.missed));
+        let missed =
+            self.near_misses.iter().flat_map(|m| &m.missed).chain(self.subject_misses.iter().flat_map(|m| &m.missed));
         let mut guessed: Vec<&Str> = missed
             .filter_map(|m| match &m.mismatch {
                 Mismatch::NamespaceLabel { namespace, .. } => Some(namespace),

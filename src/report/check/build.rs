@@ -6,6 +6,7 @@ use super::{
 };
 use crate::analysis::explain::text::endpoint_name;
 use crate::analysis::explain::{Explanation, How, Stretch};
+use crate::analysis::fix::Proposal;
 use crate::model::query::{Client, PortSpec, Target};
 use crate::model::{Assumption, Cluster, PodId, Protocol};
 use crate::policy::rule::{Action, RulePart, RuleRef, Tier, field_path};
@@ -41,10 +42,8 @@ pub struct Asked {
     pub explanations: Vec<Explanation>,
     /// The same, drawn on the policies.
     pub diagnostics: Vec<Diagnostic>,
-    /// Edits that make it reachable, for machines.
-    pub fixes: Vec<serde_json::Value>,
-    /// The same for people.
-    pub fix_text: String,
+    /// Edits that make it reachable.
+    pub proposal: Proposal,
 }
 
 /// What answers are drawn from.
@@ -125,7 +124,7 @@ fn result(facts: Facts<'_>, asked: &Asked) -> CheckResult {
                 })
                 .collect()
         }),
-        fixes: asked.fixes.clone(),
+        fixes: super::fix::results(facts, &asked.proposal),
     }
 }
 

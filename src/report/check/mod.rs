@@ -1,12 +1,14 @@
 //! The answers of `check`: one machine-readable document, and the same for people.
 
 mod build;
+mod fix;
 mod text;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use build::{Asked, Facts, report};
+pub use fix::{ChangeResult, EditResult, FixResult, objects};
 pub use text::{Drawing, render};
 
 /// The version of every machine output.
@@ -65,7 +67,7 @@ pub struct CheckResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<Vec<ConnectionResult>>,
     /// Edits that make it reachable, each confirmed by evaluating it again.
-    pub fixes: Vec<serde_json::Value>,
+    pub fixes: Vec<FixResult>,
 }
 
 /// An end of a connection.

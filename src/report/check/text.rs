@@ -61,11 +61,12 @@ pub fn render(facts: Facts<'_>, asked: &Asked, drawing: Drawing) -> String {
             out.push_str(&snippet::render(diagnostic, facts.sources, drawing.color, drawing.width));
         }
     }
-    if !asked.fix_text.is_empty() {
+    let fix = super::fix::text(facts, &asked.proposal, drawing.wide, paint);
+    if !fix.is_empty() {
         if !out.is_empty() {
             out.push('\n');
         }
-        out.push_str(&asked.fix_text);
+        out.push_str(&fix);
     }
     out
 }

@@ -151,7 +151,12 @@ fn a_large_dump_is_read_again_for_its_places() {
     std::fs::write(&path, minified).expect("written");
     let input = load_paths(&[path], &options).expect("loads");
     let drawn = render(&input.warnings[0], &input.sources, false, 100);
-    assert!(drawn.contains("--> NetworkPolicy p (") && drawn.contains("  podSelecter:"), "{drawn}");
+    assert!(
+        drawn.contains("--> NetworkPolicy p (")
+            && drawn.contains("cluster.json)\n")
+            && drawn.contains("  podSelecter:"),
+        "{drawn}"
+    );
 
     let broken = &text[..text.len() - 30];
     let path = directory.path().join("broken.json");

@@ -26,6 +26,7 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, color: bool, width: 
     }
     let mut group = Group::with_title(title);
     let mut notes: Vec<String> = Vec::new();
+    let mut made_up: Vec<String> = Vec::new();
     for picture in pictures(&diagnostic.labels, sources) {
         if let Some(template) = picture.template.map(|template| format!("made by Helm from `{template}`"))
             && !notes.contains(&template)
@@ -33,7 +34,12 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, color: bool, width: 
             notes.push(template);
         }
         match picture.snippet {
-            Some(snippet) => group = group.element(snippet),
+            Some(snippet) => {
+                group = group.element(snippet);
+                if picture.made_up {
+                    made_up.push(clean(&picture.name));
+                }
+            }
             None => {
                 group = group.element(annotate_snippets::Origin::path(clean(&picture.name)));
                 notes.extend(picture.lost);
@@ -51,16 +57,33 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, color: bool, width: 
     // The drawing code pads lines on the right.
     let mut out = String::with_capacity(text.len() + 1);
     for line in text.lines() {
-        out.push_str(line.trim_end());
+        match made_up.iter().find_map(|name| without_position(line, name)) {
+            Some(line) => out.push_str(&line),
+            None => out.push_str(line.trim_end()),
+        }
         out.push('\n');
     }
     out
+}
+
+/// A line that names a place, without the line and column that follow the name.
+fn without_position(line: &str, name: &str) -> Option<String> {
+    let (before, after) = line.split_once(name)?;
+    if !before.contains("-->") && !before.contains(":::") {
+        return None;
+    }
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let after = after.strip_prefix(':')?;
+    let after = after[digits(after)..].strip_prefix(':')?;
+    Some(format!("{before}{name}{}", &after[digits(after)..]).trim_end().to_owned())
 }
 
 /// What is shown of one source.
 struct Picture<'a> {
     name: String,
     template: Option<&'a str>,
+    /// Whether the text is not the source's own, so that its lines have no numbers.
+    made_up: bool,
     snippet: Option<Snippet<'a, Annotation<'a>>>,
     /// What the labels say, where the text is gone.
     lost: Vec<String>,
@@ -113,6 +136,13 @@ fn pictures<'a>(labels: &'a [Label], sources: &'a SourceMap) -> Vec<Picture<'a>>
     pictures
 }
 
+fn source_name(sources: &SourceMap, source: SourceId) -> &str {
+    match sources.name(source) {
+        "-" => "standard input",
+        name => name,
+    }
+}
+
 fn source(place: &Place) -> SourceId {
     match place {
         Place::Field { origin, .. } => origin.source,
@@ -130,12 +160,13 @@ fn origin(place: &Place) -> Option<Origin> {
 /// Whether an object's own lines are no use: a minified dump, or a stream that can't be read again from its start.
 fn drawn_as_yaml(origin: Origin, sources: &SourceMap) -> bool {
     sources.is_json(origin.source)
-        && sources.item_text(origin).is_some_and(|text| text.lines().any(|line| line.len() > LONG_LINE))
+        && sources
+            .item_text(origin)
+            .is_some_and(|text| !sources.has_lines(origin.source) || text.lines().any(|line| line.len() > LONG_LINE))
 }
 
 fn text_picture<'a>(source: SourceId, labels: &[&'a Label], sources: &'a SourceMap) -> Picture<'a> {
-    let name = sources.name(source).to_owned();
-    let name = if name == "-" { "standard input".to_owned() } else { name };
+    let name = source_name(sources, source).to_owned();
     let template = labels.iter().find_map(|label| origin(&label.place)).and_then(|origin| sources.template(origin));
     let mut lost = Vec::new();
     let mut marks = Vec::new();
@@ -162,15 +193,16 @@ fn text_picture<'a>(source: SourceId, labels: &[&'a Label], sources: &'a SourceM
     if snippet.is_some() && !lost.is_empty() {
         lost.clear();
     }
-    Picture { name, template, snippet, lost }
+    Picture { name, template, made_up: false, snippet, lost }
 }
 
 /// An object drawn from its YAML, under its own name.
 fn yaml_picture<'a>(origin: Origin, labels: &[&'a Label], sources: &'a SourceMap) -> Picture<'a> {
     let value = sources.value(origin).map(trimmed);
+    let source = source_name(sources, origin.source);
     let name = match &value {
-        Some(value) => format!("{} ({})", title(value), sources.name(origin.source)),
-        None => sources.name(origin.source).to_owned(),
+        Some(value) => format!("{} ({source})", title(value)),
+        None => source.to_owned(),
     };
     let drawn = value.and_then(|value| serde_saphyr::to_string(&value).ok()).and_then(|text| {
         let mut marks = Vec::new();
@@ -183,13 +215,9 @@ fn yaml_picture<'a>(origin: Origin, labels: &[&'a Label], sources: &'a SourceMap
         // Lines of a text that was made up have no numbers.
         Some(draw(&text, 1, &marks).line_numbering(false))
     });
-    match drawn {
-        // A path without a line number goes above the drawing as an element of its own.
-        Some(snippet) => {
-            Picture { name: name.clone(), template: None, snippet: Some(snippet.path(clean(&name))), lost: Vec::new() }
-        }
-        None => Picture { name, template: None, snippet: None, lost: labels.iter().map(|l| described(l)).collect() },
-    }
+    let lost = if drawn.is_none() { labels.iter().map(|label| described(label)).collect() } else { Vec::new() };
+    let snippet = drawn.map(|snippet| snippet.path(clean(&name)));
+    Picture { name, template: None, made_up: true, snippet, lost }
 }
 
 /// `NetworkPolicy shop/default-deny`.

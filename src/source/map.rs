@@ -108,6 +108,11 @@ impl SourceMap {
         }
     }
 
+    /// Whether lines of a source can be told: of a stream that was too large to keep, only some objects are there.
+    pub fn has_lines(&self, source: SourceId) -> bool {
+        self.get(source).is_some_and(|s| !matches!(s.text, Text::Items(_)))
+    }
+
     /// Whether a source is JSON.
     pub fn is_json(&self, source: SourceId) -> bool {
         self.get(source).is_some_and(|s| matches!(s.layout, Layout::Json(_)))

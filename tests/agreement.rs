@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use netcheck::model::query::{PortSpec, Target};
 use netcheck::model::{BuildOptions, Cluster, Protocol};
-use netcheck::policy::profile::Tie;
+use netcheck::policy::profile::{SPECIFICATION, Tie};
 use netcheck::policy::rule::Classes;
 use netcheck::policy::{Choices, Policies, Profile};
 use netcheck::reach::{CheckOptions, Endpoint, Evaluator, Flow, Outcome, Source, Verdict};
@@ -37,6 +37,7 @@ fn combinations() -> Vec<Choices> {
                 default_deny_last: bit(4),
                 tie,
                 end_port: bit(5),
+                ..SPECIFICATION
             });
         }
     }

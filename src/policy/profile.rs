@@ -40,6 +40,10 @@ pub struct Choices {
     pub tie: Tie,
     /// Whether `endPort` is understood (22).
     pub end_port: bool,
+    /// Whether ingress policy judges traffic from the pod's own node, so that a rule must let it in (44).
+    pub own_node_ingress: bool,
+    /// Whether the names of plain init containers' ports count in rules (28).
+    pub init_container_ports: bool,
 }
 
 /// What the text of the API reference says, where it says something.
@@ -51,6 +55,8 @@ pub const SPECIFICATION: Choices = Choices {
     default_deny_last: false,
     tie: Tie::Either,
     end_port: true,
+    own_node_ingress: false,
+    init_container_ports: false,
 };
 
 /// A network plugin, as far as policies are concerned.
@@ -79,9 +85,13 @@ impl Profile {
         let mut all: BTreeMap<Choices, Vec<&'static str>> = BTreeMap::new();
         for name in NAMED {
             for choices in named(name) {
-                // The text is clear that a NetworkPolicy's default deny is final: a plugin that puts it after Baseline deviates,
-                // and a deviation acts only under its own profile.
-                let choices = Choices { default_deny_last: SPECIFICATION.default_deny_last, ..choices };
+                // The text is clear that a NetworkPolicy's default deny is final, and that a finished container has no ports: a
+                // plugin that sees it otherwise deviates, and a deviation acts only under its own profile.
+                let choices = Choices {
+                    default_deny_last: SPECIFICATION.default_deny_last,
+                    init_container_ports: SPECIFICATION.init_container_ports,
+                    ..choices
+                };
                 let plugins = all.entry(choices).or_default();
                 if !plugins.contains(&name) {
                     plugins.push(name);
@@ -139,8 +149,11 @@ fn named(name: &str) -> Vec<Choices> {
         }
         // projectcalico/calico: `pol` matches nets against any address; egress policy goes before
         // defaultEndpointToHostAction (`static.go`); ClusterNetworkPolicy ties are broken by name (`policy_sorter.go`).
-        // Whether hairpin traffic is judged depends on where it is masqueraded.
-        "calico" => either_hairpin(Choices { own_node_egress: true, tie: Tie::ByName, ..base }),
+        // Whether hairpin traffic is judged depends on where it is masqueraded. Named ports are those of all containers, init
+        // containers among them (`workload_endpoint_default.go`).
+        "calico" => {
+            either_hairpin(Choices { own_node_egress: true, tie: Tie::ByName, init_container_ports: true, ..base })
+        }
         // cilium/cilium: CIDR selectors match world identities alone unless `policy-cidr-match-mode` says so
         // (`selector.go`, #9209); a pod always reaches itself; the host is an identity like others in egress; ties by
         // precedence (`precedence.go`). `repository.go` puts default deny after Baseline, against the API's text: no

@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use super::matching::{self, Matched, Selected, Tri, View};
 use crate::model::{Cluster, NamespaceId, NodeId, PodId, Protocol, Str};
 use crate::policy::profile::compose;
-use crate::policy::rule::{Action, Combine, Direction, NoMatch, PolicyId, Rule, RuleRef, Stage, StagePolicy, Tier};
+use crate::policy::rule::{
+    Action, Combine, Condition, Direction, NoMatch, PolicyId, Rule, RuleRef, Stage, StagePolicy, Tier,
+};
 use crate::policy::{Choices, Composition, Policies, Profile};
 
 /// What an endpoint is.
@@ -179,6 +181,8 @@ pub struct Leg {
     pub not_reached: Vec<Tier>,
     /// The result.
     pub outcome: Outcome,
+    /// What else must hold for an allowed connection to work: it can't be decided from the flow.
+    pub conditions: Vec<Condition>,
     /// Why it is unknown.
     pub reasons: Vec<Reason>,
     /// Whether an address decided or could have, and the pod across has none yet (48).
@@ -219,6 +223,14 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// What else must hold for an allowed connection to work, of both legs.
+    pub fn conditions(&self) -> Vec<Condition> {
+        let mut all = [self.egress.conditions.as_slice(), &self.ingress.conditions].concat();
+        all.sort();
+        all.dedup();
+        all
+    }
+
     /// Both legs, in the order a packet meets them.
     pub fn legs(&self) -> [&Leg; 2] {
         [&self.egress, &self.ingress]
@@ -341,6 +353,7 @@ impl<'a> Evaluator<'a> {
             steps: Vec::new(),
             not_reached: Vec::new(),
             outcome: Outcome::Allowed,
+            conditions: Vec::new(),
             reasons: Vec::new(),
             by_labels_only: far.ip.is_none() && far.as_pod().is_some(),
         };
@@ -353,7 +366,10 @@ impl<'a> Evaluator<'a> {
             leg.exempt = Some(Exempt::Itself);
             return leg;
         }
-        let own_node_exempt = direction == Direction::Ingress || !composition.choices.own_node_egress;
+        let own_node_exempt = match direction {
+            Direction::Ingress => !composition.choices.own_node_ingress,
+            Direction::Egress => !composition.choices.own_node_egress,
+        };
         let mut maybe_own_node = false;
         if let EndpointKind::Node { node, .. } = far.kind
             && own_node_exempt
@@ -392,6 +408,9 @@ impl<'a> Evaluator<'a> {
             DENY => Outcome::Denied,
             _ => Outcome::Unknown,
         };
+        if leg.outcome != Outcome::Allowed {
+            leg.conditions.clear();
+        }
         if leg.outcome == Outcome::Unknown {
             if maybe_own_node {
                 leg.reasons.push(Reason::NodeUnknown);
@@ -445,19 +464,32 @@ impl<'a> Evaluator<'a> {
             Combine::Union => {
                 for (policy, rule) in policies.iter().flat_map(|p| p.rules.iter().map(move |r| (*p, r))) {
                     let (tri, matched) = view.rule(rule);
-                    if tri == Tri::Yes && matches!(rule.action, Action::Allow(_)) {
-                        // One allow is enough, whatever else may match.
-                        scan = Scan::default();
-                    }
-                    if scan.take(tri, rule, reference(policy, rule, matched)) {
-                        break;
+                    let taken = reference(policy, rule, matched);
+                    match (&tri, &rule.action) {
+                        // One allow is enough, whatever else may match; one without conditions frees from those of others.
+                        (Tri::Yes, Action::Allow(conditions)) if !conditions.is_empty() && scan.decided => {
+                            scan.conditions.extend(conditions);
+                        }
+                        (Tri::Yes, Action::Allow(conditions)) => {
+                            scan = Scan::default();
+                            scan.take(tri, rule, taken);
+                            if conditions.is_empty() {
+                                break;
+                            }
+                        }
+                        _ if scan.decided => {}
+                        _ => {
+                            if scan.take(tri, rule, taken) {
+                                break;
+                            }
+                        }
                     }
                 }
             }
             Combine::Precedence => {
                 let mut rules: Vec<(&StagePolicy, &Rule)> =
                     policies.iter().flat_map(|p| p.rules.iter().map(move |r| (*p, r))).collect();
-                rules.sort_by_key(|(_, r)| (r.precedence, rank(&r.action)));
+                rules.sort_by_key(|(_, r)| (r.precedence, rank(&r.action), conditions(&r.action).len()));
                 for (policy, rule) in rules {
                     let (tri, matched) = view.rule(rule);
                     if scan.take(tri, rule, reference(policy, rule, matched)) {
@@ -496,6 +528,11 @@ impl<'a> Evaluator<'a> {
                 _ => StepResult::Open(scan.rules),
             };
         }
+        if possible == ALLOW {
+            leg.conditions = scan.conditions;
+            leg.conditions.sort();
+            leg.conditions.dedup();
+        }
         leg.reasons.extend(scan.reasons);
         leg.steps.push(step);
         possible
@@ -525,6 +562,13 @@ fn result(action: &Action) -> u8 {
     }
 }
 
+fn conditions(action: &Action) -> &[Condition] {
+    match action {
+        Action::Allow(conditions) => conditions,
+        Action::Deny | Action::Pass | Action::Log => &[],
+    }
+}
+
 /// Deny before allow before pass (Cilium's precedence; `precedence.go`).
 fn rank(action: &Action) -> u8 {
     match action {
@@ -542,6 +586,8 @@ struct Scan {
     decided: bool,
     rules: Vec<RuleRef>,
     reasons: Vec<Reason>,
+    /// Of the rules that decided.
+    conditions: Vec<Condition>,
 }
 
 impl Scan {
@@ -561,6 +607,7 @@ impl Scan {
             Tri::Yes => {
                 self.possible |= result(&rule.action);
                 self.rules.push(reference);
+                self.conditions.extend(conditions(&rule.action));
                 self.decided = true;
                 true
             }
@@ -591,6 +638,7 @@ impl Scan {
             self.possible |= scan.possible;
             self.rules.extend(scan.rules);
             self.reasons.extend(scan.reasons);
+            self.conditions.extend(scan.conditions);
         }
         if actions.windows(2).any(|w| w[0].0 != w[1].0) {
             self.reasons.push(Reason::EqualPriority(actions.into_iter().map(|(_, p)| p).collect()));

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::eval::{Endpoint, EndpointKind, Flow, Reason};
-use crate::model::{Cluster, Labels, NodeId, PodId};
+use crate::model::{Cluster, ContainerKind, Labels, NodeId, PodId};
 use crate::policy::Choices;
 use crate::policy::rule::{
     Action, Block, CidrScope, Classes, Expr, L4, Match, Op, Peer, PortMatch, Ports, Requirement, Rule, Scope, Term,
@@ -257,9 +257,12 @@ impl View<'_> {
             Ports::NotIn(ranges) => !ranges.iter().any(|(first, last)| (*first..=*last).contains(&flow.port)),
             // On the destination pod, in ingress too (23, 27), and the protocol must match (25).
             Ports::Named(name) => match flow.server.kind {
-                EndpointKind::Pod(pod) => self.cluster.pods[pod.index()]
-                    .named_ports(name)
-                    .any(|p| p.number == flow.port && p.protocol == flow.protocol),
+                EndpointKind::Pod(pod) => self.cluster.pods[pod.index()].ports.iter().any(|p| {
+                    p.name.as_ref() == Some(name)
+                        && p.number == flow.port
+                        && p.protocol == flow.protocol
+                        && (p.container != ContainerKind::Init || self.choices.init_container_ports)
+                }),
                 EndpointKind::Node { .. } | EndpointKind::Outside => false,
             },
         }

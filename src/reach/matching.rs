@@ -288,7 +288,7 @@ fn any_block(blocks: &[Block], endpoint: &Endpoint) -> Tri {
     result
 }
 
-fn block(block: &Block, endpoint: &Endpoint) -> Tri {
+pub(crate) fn block(block: &Block, endpoint: &Endpoint) -> Tri {
     match (endpoint.ip, endpoint.kind) {
         (Some(ip), _) => block.contains(ip).into(),
         // Pods without an address are judged by labels (48): of ranges, only one that holds every address matches.

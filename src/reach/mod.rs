@@ -1,10 +1,11 @@
 //! The evaluators: who reaches whom. Pure: no I/O, no clock, no text for people.
 //!
 //! [`eval`] decides one flow and says why; [`path`] asks it for every leg of the way to a target, [`ports`] for every port
-//! of a pair.
+//! of a pair, [`matrix`] answers for all pairs at once.
 
 pub mod eval;
 pub(crate) mod matching;
+pub mod matrix;
 pub mod path;
 pub mod ports;
 

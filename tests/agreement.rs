@@ -162,7 +162,8 @@ impl Both {
 fn effort(cases: u32) -> (Config, usize) {
     let standard = Config::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { standard.cases } else { cases };
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..standard };
+    let shrink = std::env::var_os("PROPTEST_MAX_SHRINK_ITERS").map_or(20_000, |_| standard.max_shrink_iters);
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: shrink, ..standard };
     let stride = std::env::var("AGREEMENT_STRIDE").ok().and_then(|s| s.parse().ok()).unwrap_or(7);
     (config, stride)
 }
@@ -246,6 +247,56 @@ fn generic_is_unknown_exactly_where_plugins_disagree() {
                 let found = evaluator.evaluate(flow).outcome;
                 if found == expected { Ok(()) } else { Err(format!("expected {expected:?}, found {found:?}")) }
             })
+        })
+        .unwrap_or_else(|e| panic!("{e}"));
+    tally.varied(&[Outcome::Allowed, Outcome::Denied, Outcome::Unknown], 100);
+}
+
+/// What is said of the internet holds for every public address: these lie in each piece that the ranges cut out of it.
+#[test]
+fn the_internet_is_every_public_address() {
+    const PUBLIC: [&str; 4] = ["192.0.2.1", "192.0.2.8", "192.0.2.9", "192.0.3.0"];
+    let (config, _) = effort(1000);
+    let combinations = combinations();
+    let tally = Tally::default();
+    TestRunner::new(config)
+        .run(&(generate::cluster(Kinds::All), proptest::sample::select(combinations)), |(manifests, choices)| {
+            let both = Both::of(&manifests);
+            let profile = Profile::settled("test", choices);
+            let evaluator = Evaluator::new(&both.cluster, &both.policies, &profile);
+            for (pod, endpoint) in both.ends(false) {
+                if !matches!(pod.who, Who::Pod(_)) {
+                    continue;
+                }
+                for (port, name, leaves) in DIALLED
+                    .iter()
+                    .flat_map(|n| [80, 443].map(|p| (p, *n, true)))
+                    .chain([(80, None, false), (443, None, false)])
+                {
+                    let internet = Endpoint::internet();
+                    let (client, server) = if leaves { (endpoint, internet) } else { (internet, endpoint) };
+                    let flow = Flow {
+                        client,
+                        server,
+                        protocol: Protocol::Tcp,
+                        port,
+                        name: name.map(Into::into),
+                        via_service: false,
+                    };
+                    let found = evaluator.evaluate(&flow).outcome;
+                    tally.count(found);
+                    for ip in PUBLIC {
+                        let somebody = End { who: Who::Outside, ip: Some(ip.parse().unwrap()) };
+                        let (client, server) = if leaves { (pod, somebody) } else { (somebody, pod) };
+                        let question = Question { client, server, protocol: "TCP", port, name, via_service: false };
+                        let expected = expected(reference::answer(&both.world, &question, &choices));
+                        if found != Outcome::Unknown && expected != found {
+                            return Err(TestCaseError::fail(format!("{question:?}: {expected:?}, but {found:?}")));
+                        }
+                    }
+                }
+            }
+            Ok(())
         })
         .unwrap_or_else(|e| panic!("{e}"));
     tally.varied(&[Outcome::Allowed, Outcome::Denied, Outcome::Unknown], 100);

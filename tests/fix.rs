@@ -550,6 +550,28 @@ fn dns_and_both_ends_are_opened_together() {
 }
 
 #[test]
+fn a_fix_tells_what_to_paste_the_command_and_its_undo() {
+    let policies = format!("{ADMIN}---\n{}", policy("deny", "data", "{podSelector: {}, policyTypes: [Ingress]}"))
+        .replace("TIER", "Admin")
+        .replace("action: Deny", "action: Pass");
+    let (case, proposal) = proposed(&policies, "client-x7", "data/db:80", false);
+    let helps = proposal.fixes[0].helps(&case.cluster);
+    assert!(helps[0].starts_with("add a NetworkPolicy that allows ingress of web/client-x7, as NetworkPolicy/data/"));
+    assert!(helps[0].contains("\nspec:\n  podSelector:\n    matchLabels:\n      app: db\n"), "{}", helps[0]);
+    assert_eq!(
+        helps[1],
+        "kubectl apply -f -\nundo: kubectl delete networkpolicies.networking.k8s.io db-0-allow-from-client-x7 -n data"
+    );
+    let (case, proposal) = proposed(&ADMIN.replace("TIER", "Admin"), "client-x7", "data/db:80", false);
+    let helps = proposal.fixes[0].helps(&case.cluster);
+    assert!(helps[0].contains(":\n# add to spec.ingress\n- name: allow-client-x7\n  action: Accept\n"), "{}", helps[0]);
+    assert_eq!(
+        helps[2],
+        "ClusterNetworkPolicy/gate belongs to Argo CD application `platform`: change it there, an edit by hand is reverted"
+    );
+}
+
+#[test]
 fn addresses_outside_are_allowed_one_by_one() {
     let (_, proposal) = proposed(
         &policy("deny", "web", "{podSelector: {}, policyTypes: [Egress]}"),

@@ -4,6 +4,7 @@
 //! policies that exist, or new ones, with what else each opens and closes. Nothing is written anywhere.
 
 mod candidates;
+mod compare;
 mod effects;
 mod owner;
 mod patch;
@@ -143,7 +144,7 @@ pub fn propose(evaluator: &Evaluator<'_>, profile: &Profile, sources: &SourceMap
         let after = Evaluator::new(evaluator.cluster, &state.policies, profile);
         fixes.push(Fix {
             cost: steps.iter().map(|s| s.cost).sum(),
-            effects: effects::between(evaluator, &after, &state.origins(), &asked(&search.check(&after))),
+            effects: compare::between(evaluator, &after, &state.origins(), &asked(&search.check(&after))),
             needs_admin: edits.iter().any(|e| e.kind != PolicyKind::NetworkPolicy),
             edits,
         });

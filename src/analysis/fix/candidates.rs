@@ -8,7 +8,7 @@ use super::patch::{Op, at};
 use super::peer;
 use super::state::State;
 use crate::analysis::explain::mismatch::{Declared, Mismatch, Missed, slip};
-use crate::analysis::explain::{Explainer, NearMiss, Stretch, Way};
+use crate::analysis::explain::{Explainer, NearMiss, Similar, Stretch, Way};
 use crate::model::{Cluster, Protocol};
 use crate::policy::rule::{
     Direction, Expr, L4, Match, Op as Wanted, Peer, Ports, Rule, RulePart, RuleRef, StagePolicy, Term, Tier, field_path,
@@ -37,6 +37,14 @@ pub(super) struct Candidate {
     pub(super) cost: u32,
     /// What is done, as a clause.
     pub(super) step: String,
+}
+
+/// A label that is required and what the endpoint has instead.
+struct Label<'a> {
+    key: &'a str,
+    wanted: &'a Wanted,
+    found: Option<&'a str>,
+    similar: Option<&'a Similar>,
 }
 
 /// Makes candidates for one leg.
@@ -125,11 +133,10 @@ impl Maker<'_> {
     fn correction(&self, value: &Value, miss: &NearMiss, missed: &Missed) -> Option<(Vec<Op>, String)> {
         let path = missed.path.clone();
         match &missed.mismatch {
-            Mismatch::PodLabel { key, wanted, found, similar } => {
-                self.relabel(value, miss, &path, key, wanted, found.as_deref(), similar.as_ref())
-            }
-            Mismatch::NamespaceLabel { key, wanted, found, similar, .. } => {
-                self.relabel(value, miss, &path, key, wanted, found.as_deref(), similar.as_ref())
+            Mismatch::PodLabel { key, wanted, found, similar }
+            | Mismatch::NamespaceLabel { key, wanted, found, similar, .. } => {
+                let label = Label { key, wanted, found: found.as_deref(), similar: similar.as_ref() };
+                self.relabel(value, miss, &path, &label)
             }
             Mismatch::PolicyNamespaceOnly { found, .. } if self.is_dead(&miss.rule) => {
                 let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": &**found}});
@@ -167,17 +174,14 @@ impl Maker<'_> {
     }
 
     /// Corrects a requirement on a label: the value, or the key; a list of values gets one more.
-    #[expect(clippy::too_many_arguments, reason = "the parts of two mismatches of the same shape")]
     fn relabel(
         &self,
         value: &Value,
         miss: &NearMiss,
         path: &FieldPath,
-        key: &str,
-        wanted: &Wanted,
-        found: Option<&str>,
-        similar: Option<&crate::analysis::explain::Similar>,
+        label: &Label<'_>,
     ) -> Option<(Vec<Op>, String)> {
+        let Label { key, wanted, found, similar } = *label;
         let Wanted::In(values) = wanted else { return None };
         if peer::is_passing(key) {
             return None;

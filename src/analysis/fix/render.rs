@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Edit, EditTarget, Op, Patch, to_yaml};
+use super::{Change, Edit, EditTarget, Fix, Op, Patch, to_yaml};
+use crate::model::Cluster;
 use crate::policy::PolicyKind;
 use crate::source::trimmed;
 
@@ -91,6 +92,50 @@ impl Edit {
             PolicyKind::AdminNetworkPolicy => "adminnetworkpolicies.policy.networking.k8s.io",
             PolicyKind::BaselineAdminNetworkPolicy => "baselineadminnetworkpolicies.policy.networking.k8s.io",
         }
+    }
+}
+
+/// How many connections are listed.
+const SHOWN: usize = 6;
+
+impl Fix {
+    /// The fix as blocks of text for `help:`: what to do, what to paste, the command with its undo, what else it opens and
+    /// closes, and whose the policy is.
+    pub fn helps(&self, cluster: &Cluster) -> Vec<String> {
+        let mut out = Vec::new();
+        for edit in &self.edits {
+            let verb = match edit.target {
+                EditTarget::Existing { .. } => "in",
+                EditTarget::New => "as",
+            };
+            out.push(format!("{}, {verb} {}:\n{}", edit.steps.join(", "), edit.reference(), edit.snippet()));
+            out.push(format!("{}\nundo: {}", edit.command(), edit.undo_command()));
+            if let Some(owner) = &edit.owner {
+                out.push(format!(
+                    "{} belongs to {owner}: change it there, an edit by hand is reverted",
+                    edit.reference()
+                ));
+            }
+        }
+        let list = |changes: &[&Change]| {
+            let mut lines: Vec<String> = changes.iter().take(SHOWN).map(|c| c.summary(cluster)).collect();
+            if changes.len() > SHOWN {
+                lines.push(format!("{} more", changes.len() - SHOWN));
+            }
+            lines.join("; ")
+        };
+        let opened: Vec<&Change> = self.effects.opened.iter().filter(|c| !c.asked).collect();
+        if !opened.is_empty() {
+            out.push(format!("also opens: {}", list(&opened)));
+        }
+        let closed: Vec<&Change> = self.effects.closed.iter().collect();
+        if !closed.is_empty() {
+            out.push(format!("closes: {}", list(&closed)));
+        }
+        if self.effects.cut_short {
+            out.push("there may be more: not every pair of pods was compared".to_owned());
+        }
+        out
     }
 }
 

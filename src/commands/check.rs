@@ -38,7 +38,11 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
             for (pods, check, connections) in
                 grouped(&evaluator, &client.what, &found.what, port.as_ref(), protocol, options)
             {
-                let explanations = explain(&evaluator, &check);
+                // Where it can't work anyway, what policies would say is no answer to the question.
+                let explanations = match check.obstacle {
+                    None => explain(&evaluator, &check),
+                    Some(_) => Vec::new(),
+                };
                 let source =
                     pods.first().map_or_else(|| Source::of(&client.what).into_iter().next(), |p| Some(Source::Pod(*p)));
                 let proposal = match (source, &port) {

@@ -91,7 +91,7 @@ impl Mismatch {
             Self::Cidr { cidr, ip, excepted_by } => match (ip, excepted_by) {
                 (Some(ip), Some(except)) => format!("{ip} is in the exception {except}"),
                 (Some(ip), None) => format!("{cidr} does not hold {ip}"),
-                (None, _) => format!("{cidr} does not hold the address of {across}"),
+                (None, _) => format!("{cidr} does not hold {across}"),
             },
             Self::ServiceIpInCidr { cidr, service_ip, ip } => {
                 let sees = match ip {
@@ -251,7 +251,8 @@ impl Explanation {
             names
         };
         if self.outcome == Outcome::Unknown {
-            return format!("{direction} to or from {what} can't be told");
+            let from = if self.direction == Direction::Ingress { "from" } else { "to" };
+            return format!("{direction} {from} {what} can't be told");
         }
         if let Some((culprit, rule)) = self.culprits.iter().find_map(|c| match &c.how {
             How::Denies(rule) => Some((c, rule)),

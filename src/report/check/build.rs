@@ -8,7 +8,7 @@ use crate::analysis::explain::text::endpoint_name;
 use crate::analysis::explain::{Explanation, How, Stretch};
 use crate::analysis::fix::Proposal;
 use crate::model::query::{Client, PortSpec, Target};
-use crate::model::{Assumption, Cluster, PodId, Protocol};
+use crate::model::{Assumption, Cluster, PodId, Protocol, ServicePort, TargetPort};
 use crate::policy::rule::{Action, RulePart, RuleRef, Tier, field_path};
 use crate::policy::{Policies, PolicyId};
 use crate::reach::eval::{Exempt, Reason, Step, StepResult};
@@ -221,6 +221,16 @@ pub(super) fn obstacle(cluster: &Cluster, asked: &Asked, obstacle: &Obstacle) ->
                 })
                 .unwrap_or_default();
             let has = if ports.is_empty() { "no ports".to_owned() } else { ports.join(", ") };
+            let target = asked.check.service.and_then(|id| {
+                let service = &cluster.services[id.index()];
+                let called = |p: &&ServicePort| matches!(&p.target, TargetPort::Name(name) if **name == *port);
+                service
+                    .ports
+                    .iter()
+                    .find(called)
+                    .map(|p| format!("; `{port}` is the pods' name for what is dialled at {}", p.number))
+            });
+            let has = has + &target.unwrap_or_default();
             ("no-such-port", format!("Service `{service}` has no port {port}/{}: it has {has}", asked.check.protocol))
         }
         Obstacle::NoEndpoints => {

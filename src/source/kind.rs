@@ -41,6 +41,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether its objects decide who reaches whom.
+    pub fn is_policy(self) -> bool {
+        matches!(
+            self,
+            Self::NetworkPolicy
+                | Self::ClusterNetworkPolicy
+                | Self::AdminNetworkPolicy
+                | Self::BaselineAdminNetworkPolicy
+                | Self::ForeignPolicy { .. }
+        )
+    }
+
     /// Whether its objects live in a namespace.
     pub fn namespaced(self) -> bool {
         match self {

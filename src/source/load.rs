@@ -33,8 +33,8 @@ pub struct Options {
     pub recursive: bool,
     /// Whether an object that the API server would refuse is left out with a warning instead of being an error.
     pub skip_invalid: bool,
-    /// Whether an object that the API server would refuse although its meaning is clear (a name with an underscore, a
-    /// Service port without its name) is kept, with a warning.
+    /// Whether a policy that the API server would refuse although its meaning is clear (a name with an underscore) is kept,
+    /// with a warning, as every other kind of object is.
     pub tolerant: bool,
     /// Namespace of manifests that name none; `default` where missing.
     pub default_namespace: Option<String>,
@@ -376,7 +376,8 @@ impl Loader {
     /// Takes over what an object turned out to be.
     fn apply(&mut self, origin: Origin, parsed: Parsed) {
         let Parsed { object, skipped, mut diagnostics } = parsed;
-        if self.options.tolerant {
+        let decides = object.as_ref().is_some_and(|(kind, _)| kind.is_policy() || *kind == Kind::Namespace);
+        if self.options.tolerant || !decides {
             for diagnostic in &mut diagnostics {
                 if diagnostic.code == Some(validate::CLEAR) {
                     diagnostic.severity = Severity::Warning;

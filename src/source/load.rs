@@ -376,7 +376,8 @@ impl Loader {
     /// Takes over what an object turned out to be.
     fn apply(&mut self, origin: Origin, parsed: Parsed) {
         let Parsed { object, skipped, mut diagnostics } = parsed;
-        let decides = object.as_ref().is_some_and(|(kind, _)| kind.is_policy() || *kind == Kind::Namespace);
+        let decides =
+            object.as_ref().is_some_and(|(kind, _)| kind.is_policy() || *kind == super::kind::Kind::Namespace);
         if self.options.tolerant || !decides {
             for diagnostic in &mut diagnostics {
                 if diagnostic.code == Some(validate::CLEAR) {

@@ -292,11 +292,16 @@ impl<'a> Evaluator<'a> {
             for (_, plugins) in &mut differs {
                 plugins.sort_unstable();
             }
-            // What is shown is the trace of a choice that denies: it holds what would have to change.
-            if decision.outcome != Outcome::Denied
-                && let Some(at) = decisions.iter().position(|(d, _)| d.outcome == Outcome::Denied)
-            {
-                decision = decisions.swap_remove(at).0;
+            // What is shown is a trace that can't tell, for its reasons; or else one that denies: it holds what would have
+            // to change.
+            let rank = |o: Outcome| match o {
+                Outcome::Unknown => 0,
+                Outcome::Denied => 1,
+                Outcome::Allowed => 2,
+            };
+            let best = decisions.into_iter().map(|(d, _)| d).min_by_key(|d| rank(d.outcome));
+            if let Some(best) = best.filter(|b| rank(b.outcome) < rank(decision.outcome)) {
+                decision = best;
             }
             decision.differs = differs;
             decision.outcome = Outcome::Unknown;

@@ -170,7 +170,8 @@ impl Explanation {
         };
         // What comes nearest is what the message is about; the isolation around it is context then.
         let near = self.nearest();
-        let close = near.iter().any(|m| is_close(&m.missed));
+        let denied = self.culprits.iter().any(|c| matches!(c.how, How::Denies(_)));
+        let close = !denied && near.iter().any(|m| is_close(&m.missed));
         if close {
             for miss in near.iter().filter(|m| is_close(&m.missed)) {
                 out = self.miss(out, miss.origin, &miss.missed, &across, true);

@@ -145,9 +145,7 @@ MUTANTS = [
     (CLUSTER, "rule.precedence = ((priority.clamp(0, 0x7fff_ffff) as u64) << 32) + u64::from(rule.index);",
      "rule.precedence = (priority.clamp(0, 0x7fff_ffff) as u64) << 32;", "interleaved rules go by their index"),
     (SELECTOR, "0 => Expr::Anything,", "0 => Expr::Nothing,", "an empty selector selects everything"),
-    (PROFILE, "push(Tier::Baseline, combine, NoMatch::Continue, policies.baseline.of(direction), skip);",
-     "push(Tier::Baseline, combine, NoMatch::Deny, policies.baseline.of(direction), skip);",
-     "cluster-wide policies isolate nothing"),
+    (EVAL, "possible |= if denied { DENY } else { NEXT };", "possible |= DENY;", "cluster-wide policies isolate nothing"),
     (PROFILE, "let network_no_match = if choices.default_deny_last { NoMatch::Continue } else { NoMatch::Deny };",
      "let network_no_match = NoMatch::Deny;", "a plugin may put the default deny after Baseline"),
     (PROFILE, "Tie::ByName => Combine::FirstMatch,", "Tie::ByName => Combine::EitherOnTie,", "a plugin may settle ties by name"),
@@ -251,7 +249,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("-k", action="append", default=[], help="number, or part of the rule or the file")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--cases", type=int, default=600, help="random clusters of each property (default 600)")
+    parser.add_argument("--cases", type=int, default=1000, help="random clusters of each property (default 1000)")
     parser.add_argument("--target", type=pathlib.Path, default=ROOT / "target/mutants", help="where the copy and its build go")
     options = parser.parse_args()
 

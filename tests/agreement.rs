@@ -332,7 +332,7 @@ fn services_are_as_reachable_as_their_endpoints() {
                 let namespace = both.cluster.namespace(&pod.metadata.namespace).unwrap();
                 let source = Source::Pod(both.cluster.pod(namespace, &pod.metadata.name).unwrap());
                 for (protocol, parsed) in [("TCP", Protocol::Tcp), ("UDP", Protocol::Udp)] {
-                    for port in [80, 81, 8080] {
+                    for port in generate::SERVICE_PORTS {
                         let service = &both.world.services[0];
                         let Some(met) = dial(&both.world, index, service, port, protocol, &choices) else {
                             continue;

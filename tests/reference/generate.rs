@@ -21,6 +21,9 @@ const PORT_NAMES: [&str; 2] = ["http", "dns"];
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 const DOMAINS: [&str; 5] = ["example.com", "*.example.com", "API.example.com.", "*.org", "example.org"];
 
+/// Ports of Services.
+pub const SERVICE_PORTS: [u16; 3] = [80, 81, 8080];
+
 /// Names to dial; `None` is an address dialled as such.
 pub const DIALLED: [Option<&str>; 5] =
     [None, Some("example.com"), Some("api.example.com"), Some("a.b.example.org"), Some("myexample.com")];
@@ -320,8 +323,23 @@ fn container_port() -> impl Strategy<Value = Value> {
 
 /// A cluster with the Service `blue/svc`.
 pub fn cluster_with_service() -> impl Strategy<Value = Manifests> {
-    (cluster(Kinds::All), service()).prop_map(|(mut manifests, service)| {
+    (cluster(Kinds::All), service(), any::<bool>()).prop_map(|(mut manifests, service, crowded)| {
         manifests.0.extend(service);
+        if crowded {
+            // Every pod stands behind the Service, so that its endpoints differ in ports, state and policies.
+            for manifest in &mut manifests.0 {
+                match manifest["kind"].as_str() {
+                    Some("Pod") => {
+                        manifest["metadata"]["namespace"] = "blue".into();
+                        manifest["metadata"]["labels"]["app"] = "a".into();
+                    }
+                    Some("Service") if !manifest["spec"]["selector"].is_null() => {
+                        manifest["spec"]["selector"] = json!({"app": "a"});
+                    }
+                    _ => {}
+                }
+            }
+        }
         manifests
     })
 }
@@ -333,7 +351,7 @@ fn service() -> impl Strategy<Value = Vec<Value>> {
         2 => select(PORTS.to_vec()).prop_map(|n| Some(Value::from(n))),
         2 => select(PORT_NAMES.to_vec()).prop_map(|n| Some(Value::from(n))),
     ];
-    let port = (select(PORTS.to_vec()), prop::option::of(select(PROTOCOLS.to_vec())), target);
+    let port = (select(SERVICE_PORTS.to_vec()), prop::option::of(select(PROTOCOLS.to_vec())), target);
     (
         prop::option::weighted(0.8, labels(&["app"])),
         prop::collection::vec(port, 1..3),
@@ -344,7 +362,7 @@ fn service() -> impl Strategy<Value = Vec<Value>> {
             1 => Just(vec!["None"]),
             1 => Just(vec![]),
         ],
-        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.3),
         prop::option::weighted(0.3, select(vec!["Local", "Cluster"])),
         prop::collection::vec(slice(), 1..3),
     )

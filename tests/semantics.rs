@@ -8,8 +8,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use netcheck::model::query::{Client, ClientSpec, Target, TargetSpec};
 use netcheck::model::{BuildOptions, Cluster};
 use netcheck::policy::{Policies, Profile};
+use netcheck::reach::check::combine;
 use netcheck::reach::eval::Reason;
-use netcheck::reach::path::combine;
 use netcheck::reach::{Check, CheckOptions, Endpoint, Evaluator, Leg, Outcome, Source, Verdict};
 use netcheck::source::{LoadError, Options, Severity, load_text};
 

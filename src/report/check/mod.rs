@@ -3,6 +3,7 @@
 mod build;
 mod fix;
 mod text;
+mod words;
 
 use schemars::JsonSchema;
 use serde::Serialize;

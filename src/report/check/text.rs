@@ -6,7 +6,8 @@ use tabled::builder::Builder;
 use tabled::settings::object::Columns;
 use tabled::settings::{Modify, Padding, Style};
 
-use super::build::{Asked, Facts, obstacle, unknown};
+use super::build::{Asked, Facts};
+use super::words::{obstacle, unknown};
 use crate::model::query::{Client, Target};
 use crate::model::{Cluster, PodId};
 use crate::reach::eval::{Exempt, StepResult};

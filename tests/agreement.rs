@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use netcheck::model::query::{PortSpec, Target};
 use netcheck::model::{BuildOptions, Cluster, Protocol};
-use netcheck::policy::profile::{SPECIFICATION, Tie};
+use netcheck::policy::profile::Tie;
 use netcheck::policy::rule::Classes;
 use netcheck::policy::{Choices, Policies, Profile};
 use netcheck::reach::{CheckOptions, Endpoint, Evaluator, Flow, Outcome, Source, Verdict};
@@ -22,7 +22,7 @@ use reference::{Answer, End, Question, Who, World};
 /// Every combination of choices that means something.
 fn combinations() -> Vec<Choices> {
     let mut out = Vec::new();
-    for bits in 0..64u8 {
+    for bits in 0..=255u8 {
         let bit = |n: u8| bits & (1 << n) != 0;
         // Nothing says whether a plugin that puts the default deny last would skip Baseline in an isolated direction.
         if bit(4) && !bit(3) {
@@ -37,7 +37,8 @@ fn combinations() -> Vec<Choices> {
                 default_deny_last: bit(4),
                 tie,
                 end_port: bit(5),
-                ..SPECIFICATION
+                own_node_ingress: bit(6),
+                init_container_ports: bit(7),
             });
         }
     }

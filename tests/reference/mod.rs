@@ -252,7 +252,10 @@ impl Asker<'_> {
             return allowed;
         }
         // "traffic to and from the node where a Pod is running is always allowed"
-        let exempt = direction == Direction::Ingress || !self.choices.own_node_egress;
+        let exempt = match direction {
+            Direction::Ingress => !self.choices.own_node_ingress,
+            Direction::Egress => !self.choices.own_node_egress,
+        };
         match self.own_node(pod, peer) {
             Matches::Yes if exempt => allowed,
             Matches::Maybe if exempt => allowed.or(self.tiers(direction, pod, peer, itself)),
@@ -372,7 +375,11 @@ impl Asker<'_> {
     /// init container that keeps running.
     fn named_port(&self, name: &str) -> bool {
         let Some(pod) = self.pod(self.q.server) else { return false };
-        let sidecars = pod.spec.init_containers.iter().filter(|c| c.restart_policy == "Always");
+        let sidecars = pod
+            .spec
+            .init_containers
+            .iter()
+            .filter(|c| c.restart_policy == "Always" || self.choices.init_container_ports);
         pod.spec.containers.iter().chain(sidecars).flat_map(|c| &c.ports).any(|p| {
             let protocol = if p.protocol.is_empty() { "TCP" } else { &p.protocol };
             p.name == name && protocol == self.q.protocol && p.container_port == i64::from(self.q.port)

@@ -27,6 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 EVAL = "src/reach/eval.rs"
 MATCHING = "src/reach/matching.rs"
 PATH = "src/reach/path.rs"
+VERDICT = "src/reach/check.rs"
 NETWORK = "src/policy/network_policy.rs"
 CLUSTER = "src/policy/cluster_network_policy.rs"
 SELECTOR = "src/policy/selector.rs"
@@ -183,7 +184,7 @@ MUTANTS = [
     (PATH, "backend.serving |= backend.terminating && backend.ready;", "backend.serving |= backend.terminating;",
      "terminating endpoints stand in only while they serve"),
     (PATH, "backend.port = number.or(backend.port);", "", "a headless Service maps no port"),
-    (PATH, "(true, true, _, _) | (true, _, true, _) => Verdict::Partial,", "(true, true, _, _) | (true, _, true, _) => Verdict::Reachable,",
+    (VERDICT, "(true, true, _, _) | (true, _, true, _) => Verdict::Partial,", "(true, true, _, _) | (true, _, true, _) => Verdict::Reachable,",
      "endpoints that differ are partial"),
     (PATH, "let flow = self.flow(endpoint.client, endpoint.server, check.protocol, port, None, true);\n                let decision",
      "let flow = self.flow(endpoint.client, endpoint.server, check.protocol, port, None, false);\n                let decision",

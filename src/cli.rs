@@ -91,6 +91,9 @@ pub struct Global {
     /// Namespace of CLIENT and TARGET, and of manifests that name none
     #[arg(short, long, value_name = "NAMESPACE", global = true, help_heading = "Objects")]
     pub namespace: Option<String>,
+    /// All namespaces, for commands that read more than one question needs
+    #[arg(short = 'A', long, global = true, conflicts_with = "namespace", help_heading = "Objects")]
+    pub all_namespaces: bool,
     /// Leave out objects that the API server would refuse, with a warning
     #[arg(long, global = true, help_heading = "Objects")]
     pub skip_invalid: bool,
@@ -104,6 +107,10 @@ pub struct Global {
         value_parser = clap::builder::PossibleValuesParser::new(["generic", "antrea", "aws-vpc-cni", "calico", "cilium", "kube-network-policies", "kube-router", "ovn-kubernetes"])
     )]
     pub cni: Option<String>,
+    /// Which cluster to ask, where no -f is given
+    #[cfg(feature = "live")]
+    #[command(flatten)]
+    pub cluster: ClusterFlags,
     /// Say more: every policy that was asked, warnings about skipped kinds
     #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = "Output")]
     pub verbose: u8,
@@ -113,6 +120,57 @@ pub struct Global {
     /// When to use colours
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true, help_heading = "Output")]
     pub color: When,
+}
+
+/// Flags about the cluster that is asked.
+#[cfg(feature = "live")]
+#[derive(Args, Clone, Debug, Default)]
+pub struct ClusterFlags {
+    /// Context of the kubeconfig; the current one without
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Cluster")]
+    pub context: Option<String>,
+    /// The kubeconfig file; KUBECONFIG or ~/.kube/config without
+    #[arg(long, value_name = "PATH", global = true, help_heading = "Cluster")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Ask as another user or service account: what do they see
+    #[arg(long = "as", value_name = "USER", global = true, help_heading = "Cluster")]
+    pub impersonate: Option<String>,
+    /// Ask as a member of a group; can be given several times
+    #[arg(long, value_name = "GROUP", global = true, help_heading = "Cluster")]
+    pub as_group: Vec<String>,
+    /// How long one request may take, such as 10s or 2m; 60s without
+    #[arg(long, value_name = "TIME", value_parser = duration, global = true, help_heading = "Cluster")]
+    pub request_timeout: Option<std::time::Duration>,
+    /// Read the whole cluster, not only what the question needs
+    #[arg(long, global = true, help_heading = "Cluster")]
+    pub full: bool,
+    /// Exit with 3 where a policy that can't be read could change the answer
+    #[arg(long, global = true, help_heading = "Cluster")]
+    pub strict: bool,
+}
+
+/// A time as kubectl takes it: a number of seconds, or with a unit; 0 is no limit.
+#[cfg(feature = "live")]
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let wrong = || format!("`{text}` is not a time: write it as 30s, 2m or 1h");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: f64 = digits.parse().map_err(|_| wrong())?;
+    let unit = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let seconds = number * unit;
+    if !(0.0..=86_400.0).contains(&seconds) {
+        return Err(wrong());
+    }
+    Ok(if seconds == 0.0 {
+        std::time::Duration::from_secs(86_400)
+    } else {
+        std::time::Duration::from_secs_f64(seconds)
+    })
 }
 
 /// When to use colours.
@@ -136,6 +194,12 @@ pub enum Command {
     /// Find the connection errors in a log: what was dialled, and how it failed
     #[command(after_help = LOGS_AFTER_HELP)]
     Logs(LogsArgs),
+    /// Print the roles to ask for: what a command must be allowed to read
+    #[cfg(feature = "live")]
+    #[command(
+        after_help = "Examples:\n  netcheck rbac                           one check, in the namespace of -n or the current one\n  netcheck rbac check -n shop --in data   in two namespaces\n  netcheck rbac snapshot -A               everywhere"
+    )]
+    Rbac(RbacArgs),
     /// Print a script that completes commands and flags, for a shell
     #[command(
         after_help = "Examples:\n  source <(netcheck completion bash)\n  netcheck completion fish > ~/.config/fish/completions/netcheck.fish"
@@ -179,6 +243,18 @@ pub struct CheckArgs {
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: CheckOutput,
+}
+
+/// Arguments of `rbac`.
+#[cfg(feature = "live")]
+#[derive(Args, Clone, Debug)]
+pub struct RbacArgs {
+    /// The command; `probe` is a check with --live
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(["check", "probe", "audit", "graph", "diff", "test", "why", "snapshot"]), default_value = "check")]
+    pub what: String,
+    /// More namespaces, besides that of -n
+    #[arg(long = "in", value_name = "NAMESPACE")]
+    pub namespaces: Vec<String>,
 }
 
 /// Output formats of `check`.

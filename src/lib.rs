@@ -12,6 +12,8 @@ pub mod probe_target;
 pub mod analysis;
 pub mod cli;
 pub mod commands;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod model;
 pub mod policy;
 pub mod reach;

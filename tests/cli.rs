@@ -97,13 +97,21 @@ fn names_that_do_not_exist_have_neighbours() {
 fn usage_errors_say_what_to_do() {
     insta::assert_snapshot!(
         [
-            shown(&["frontend", "cart:80"]),
             shown(&["-f", "no/such/dir", "frontend", "cart:80"]),
             shown(&shop(&["frontend"])),
             shown(&shop(&["--cni", "flanel", "frontend", "cart:80"])),
         ]
         .join("\n")
     );
+}
+
+#[test]
+fn without_objects_and_without_a_cluster_it_says_how_to_give_some() {
+    let output =
+        netcheck(&["frontend", "cart:80"]).env_remove("KUBECONFIG").env("HOME", "/nonexistent").output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("with -f PATH"), "{errors}");
 }
 
 #[test]

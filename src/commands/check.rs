@@ -4,10 +4,11 @@ use super::{Exit, Output, input};
 use crate::analysis::explain::explain;
 use crate::analysis::fix::{Proposal, Question, propose};
 use crate::cli::{CheckArgs, CheckOutput, Global};
-use crate::model::query::{Client, ClientSpec, PortSpec, QueryError, Resolved, Target, TargetSpec};
+use crate::model::query::{Asking, Client, ClientSpec, PortSpec, QueryError, Resolved, Target, TargetSpec};
 use crate::model::{Cluster, PodId, PortSet, Protocol};
 use crate::reach::{Check, CheckOptions, Evaluator, Source, Verdict};
 use crate::report::check::{Asked, Drawing, Facts, objects, render, report};
+use crate::source::unread::Gravity;
 
 /// Runs the check.
 pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exit {
@@ -15,7 +16,8 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
         Ok(plan) => plan,
         Err(error) => return refuse(&error, output),
     };
-    let Some(input) = input::read(global, output) else { return Exit::Error };
+    let asking = Asking { client: &plan.client, targets: &plan.targets, dns: !args.no_dns };
+    let Some(input) = input::read(global, Some(asking), output) else { return Exit::Error };
     let evaluator = Evaluator::new(&input.cluster, &input.policies, &input.profile);
     let client = match input.cluster.resolve_client(&plan.client, &input.namespace) {
         Ok(client) => client,
@@ -35,7 +37,7 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
             Err(error) => return refuse(&error, output),
         };
         for (port, protocol) in ports {
-            for (pods, check, connections) in
+            for (pods, mut check, connections) in
                 grouped(&evaluator, &client.what, &found.what, port.as_ref(), protocol, options)
             {
                 // Where it can't work anyway, what policies would say is no answer to the question.
@@ -52,6 +54,8 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
                     }
                     _ => Proposal::default(),
                 };
+                let mut notes = notes.clone();
+                doubt(global, &input, &mut check, &mut notes);
                 let diagnostics = explanations.iter().map(|e| e.diagnostic(&evaluator)).collect();
                 asked.push(Asked {
                     client_text: args.client.clone(),
@@ -63,7 +67,7 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
                     protocol,
                     check,
                     connections,
-                    notes: notes.clone(),
+                    notes,
                     explanations,
                     diagnostics,
                     proposal,
@@ -108,6 +112,39 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
         }
     }
     exit(asked.iter().map(|a| a.check.verdict))
+}
+
+/// What may not be read of a cluster: it is named, and where it makes the answer a guess, it can't be told. What
+/// administrators' policies could overrule stands as far as it is known, unless `--strict` asks for more.
+fn doubt(global: &Global, input: &input::Input, check: &mut Check, notes: &mut Vec<String>) {
+    #[cfg(feature = "live")]
+    let strict = global.cluster.strict;
+    #[cfg(not(feature = "live"))]
+    let strict = {
+        let _ = global;
+        false
+    };
+    let verdict = check.verdict;
+    for gap in &input.unread {
+        match (gap.gravity, verdict) {
+            (Gravity::Policy, Verdict::Reachable | Verdict::Blocked | Verdict::Partial) => {
+                notes.push(format!("{} as far as is known, but {}", verdict.name(), gap.consequence));
+                check.verdict = Verdict::Unknown;
+            }
+            (Gravity::ClusterPolicy, Verdict::Reachable | Verdict::Blocked | Verdict::Partial) => {
+                let could = if verdict == Verdict::Blocked { "allows" } else { "denies" };
+                let unless = format!("{}, unless a cluster policy that you may not read {could} it", verdict.name());
+                if !notes.contains(&unless) {
+                    notes.push(unless);
+                }
+                notes.push(gap.consequence.clone());
+                if strict {
+                    check.verdict = Verdict::Unknown;
+                }
+            }
+            _ => notes.push(gap.consequence.clone()),
+        }
+    }
 }
 
 /// A bare name means what it means to the client: it is looked up in the client's namespace first, as its DNS would.

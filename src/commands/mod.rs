@@ -1,9 +1,13 @@
 //! One file per command: what was typed becomes a plan, the rooms do the work, `report` prints. No logic of theirs here.
 
 pub mod check;
+#[cfg(feature = "live")]
+mod cluster;
 mod input;
 mod logs;
 mod output;
+#[cfg(feature = "live")]
+mod rbac;
 
 use std::process::ExitCode;
 
@@ -42,6 +46,8 @@ pub fn run(cli: Cli) -> Exit {
     let exit = match cli.command {
         Command::Check(args) => check::run(&cli.global, &args, &mut output),
         Command::Logs(args) => logs::run(&args, &mut output),
+        #[cfg(feature = "live")]
+        Command::Rbac(args) => rbac::run(&cli.global, &args, &mut output),
         Command::Completion { shell } => {
             let mut command = Cli::command();
             let mut script = Vec::new();

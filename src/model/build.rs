@@ -117,6 +117,15 @@ impl Cluster {
     }
 }
 
+/// Leaves out objects that were read twice, as happens where two requests to a cluster lead to the same one.
+pub fn distinct(objects: &mut Vec<Loaded>) {
+    let mut seen: HashSet<(String, String, String)> = HashSet::with_capacity(objects.len());
+    objects.retain(|loaded| {
+        let (kind, namespace, name) = identity(&loaded.object, "");
+        seen.insert((kind.to_owned(), namespace.to_owned(), name.to_owned()))
+    });
+}
+
 fn duplicates(objects: &[Loaded], options: &BuildOptions) -> Vec<Diagnostic> {
     let mut seen: HashMap<(&str, &str, &str), Origin> = HashMap::with_capacity(objects.len());
     let mut out = Vec::new();

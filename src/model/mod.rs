@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
 
-pub use build::BuildOptions;
+pub use build::{BuildOptions, distinct};
 pub use labels::{Labels, Str};
 pub use net::{PortSet, Protocol};
 pub use service::{Backend, EndpointSource, Service, ServiceEndpoint, ServiceKind, ServicePort, TargetPort};

@@ -293,6 +293,17 @@ fn parse_port(port: &str, usage: &str) -> Result<PortSpec, QueryError> {
     }
 }
 
+/// A question as typed, for which not all of a cluster is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// Who connects.
+    pub client: &'a ClientSpec,
+    /// To what.
+    pub targets: &'a [TargetSpec],
+    /// Whether DNS is part of it.
+    pub dns: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

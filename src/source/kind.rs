@@ -109,6 +109,20 @@ pub fn classify(api_version: &str, kind: &str) -> Result<Kind, String> {
     Ok(known)
 }
 
+/// Whether a kind is a policy that matters to verdicts: none if not, else whether it can be evaluated in this version.
+pub fn policy_scope(group: &str, version: &str, kind: &str) -> Option<bool> {
+    match classify(&format!("{group}/{version}"), kind) {
+        Ok(
+            Kind::NetworkPolicy
+            | Kind::ClusterNetworkPolicy
+            | Kind::AdminNetworkPolicy
+            | Kind::BaselineAdminNetworkPolicy,
+        ) => Some(true),
+        Ok(Kind::ForeignPolicy { .. }) => Some(false),
+        _ => None,
+    }
+}
+
 /// The version to write for a kind that takes part.
 pub fn expected_version(kind: &str) -> Option<&'static str> {
     Some(match kind {

@@ -23,7 +23,7 @@ use super::map::{JsonDocument, Layout, Source, SourceMap, Text};
 use super::object::{self, Parsed, TypeMeta};
 use super::origin::{FieldPath, Origin, SourceId};
 use super::validate;
-use super::wire::Loaded;
+use super::wire::{Loaded, Object};
 use super::yaml;
 
 /// How to read.
@@ -86,6 +86,8 @@ pub struct Input {
     pub warnings: Vec<Diagnostic>,
     /// Kinds that take no part, and how many objects of each were passed over.
     pub skipped: BTreeMap<String, usize>,
+    /// The network plugin that a snapshot names.
+    pub cni: Option<String>,
 }
 
 /// Why nothing was read: every error that was found, with the texts to draw them.
@@ -137,12 +139,14 @@ pub struct Loader {
     errors: Vec<Diagnostic>,
     /// Whether the file was found in a directory, not named.
     found: bool,
+    /// Whether a cluster's answer is read.
+    cluster: bool,
 }
 
 impl Loader {
     /// A loader that has read nothing.
     pub fn new(options: Options) -> Self {
-        Self { options, input: Input::default(), errors: Vec::new(), found: false }
+        Self { options, input: Input::default(), errors: Vec::new(), found: false, cluster: false }
     }
 
     /// Reads a file, the files of a directory, or standard input for `-`.
@@ -159,6 +163,60 @@ impl Loader {
     /// Reads a text under a name for messages.
     pub fn text(&mut self, name: &str, text: &str) {
         self.bytes(name, text.as_bytes().to_vec());
+    }
+
+    /// Opens a cluster as a source, under the name of its context.
+    pub fn cluster(&mut self, name: &str) -> SourceId {
+        self.input.sources.push(Source {
+            name: name.to_owned(),
+            cluster: true,
+            layout: Layout::Json(Vec::new()),
+            text: Text::Items(BTreeMap::new()),
+        })
+    }
+
+    /// Reads an answer of a cluster's API server: an object, or a list of them. Objects that the API server holds were
+    /// accepted by it: what is said against them is a warning.
+    pub fn answer(&mut self, source: SourceId, json: &[u8]) {
+        let (before, start) = match self.input.sources.get_mut(source).map(|s| &mut s.layout) {
+            Some(Layout::Json(documents)) => {
+                let start = documents.last().map_or(0, |d| d.range.end);
+                (std::mem::take(documents), start)
+            }
+            _ => return,
+        };
+        let mut dump = Dump::new(source, true);
+        dump.documents = before;
+        self.cluster = true;
+        let result = self.cut(&mut dump, json, start);
+        self.cluster = false;
+        if let Some(source) = self.input.sources.get_mut(source) {
+            source.layout = Layout::Json(dump.documents);
+            if let Text::Items(kept) = &mut source.text {
+                kept.append(&mut dump.kept);
+            }
+        }
+        if result.is_err() {
+            self.errors.push(Diagnostic::error("the cluster's answer is not JSON"));
+        }
+    }
+
+    /// The namespaces of the pods, workloads and Services that were read so far.
+    pub fn namespaces(&self) -> Vec<String> {
+        let mut out: Vec<String> = self
+            .input
+            .objects
+            .iter()
+            .filter_map(|loaded| match &loaded.object {
+                Object::Pod(o) => Some(o.metadata.namespace.clone()),
+                Object::Workload(o) => Some(o.metadata.namespace.clone()),
+                Object::Service(o) => Some(o.metadata.namespace.clone()),
+                _ => None,
+            })
+            .collect();
+        out.sort_unstable();
+        out.dedup();
+        out
     }
 
     /// How many objects were read so far: what is read after this is laid over them by an overlay.
@@ -271,37 +329,14 @@ impl Loader {
 
     fn json(&mut self, name: &str, text: Text, reader: impl Read) {
         let keep_items = matches!(text, Text::Items(_));
-        let source = self.input.sources.push(Source { name: name.to_owned(), layout: Layout::Json(Vec::new()), text });
-        let limit = self.options.limits.json_bytes;
-        let mut dump = Dump::new(source, keep_items);
-        let result = json::parts(reader, limit, |part| match part {
-            json::Part::Document { bytes, start } => {
-                let type_meta = TypeMeta::of_json(bytes);
-                dump.add(bytes, start, type_meta, None);
-                dump.flush(self);
-                dump.documents.push(JsonDocument { range: start..start + bytes.len() as u64, items: Vec::new() });
-            }
-            json::Part::Item { bytes, start, list } => {
-                let type_meta = TypeMeta::of_json(bytes).or_item_of(list.api_version.as_deref(), list.kind.as_deref());
-                dump.add(bytes, start, type_meta, u32::try_from(dump.items.len()).ok());
-                dump.items.push(start..start + bytes.len() as u64);
-                dump.flush_if_full(self);
-            }
-            json::Part::End { list, start, end } => {
-                for raw in &mut dump.batch {
-                    raw.type_meta = std::mem::take(&mut raw.type_meta)
-                        .or_item_of(list.api_version.as_deref(), list.kind.as_deref());
-                }
-                dump.flush(self);
-                dump.documents.push(JsonDocument { range: start..end, items: std::mem::take(&mut dump.items) });
-            }
+        let source = self.input.sources.push(Source {
+            name: name.to_owned(),
+            cluster: false,
+            layout: Layout::Json(Vec::new()),
+            text,
         });
-        if result.is_err() {
-            // The items before the error were read; their places are still to be found.
-            dump.flush(self);
-            let items = std::mem::take(&mut dump.items);
-            dump.documents.push(JsonDocument { range: 0..0, items });
-        }
+        let mut dump = Dump::new(source, keep_items);
+        let result = self.cut(&mut dump, reader, 0);
         if let Some(source) = self.input.sources.get_mut(source) {
             source.layout = Layout::Json(dump.documents);
             if keep_items {
@@ -318,10 +353,54 @@ impl Loader {
         }
     }
 
+    /// Cuts a JSON stream that starts at `base` of its source into objects, and reads them.
+    fn cut(&mut self, dump: &mut Dump, reader: impl Read, base: u64) -> Result<(), JsonError> {
+        let limit = self.options.limits.json_bytes;
+        let result = json::parts(reader, limit, |part| match part {
+            json::Part::Document { bytes, start } => {
+                let start = base + start;
+                let type_meta = TypeMeta::of_json(bytes);
+                dump.add(bytes, start, type_meta, None);
+                dump.flush(self);
+                dump.documents.push(JsonDocument { range: start..start + bytes.len() as u64, items: Vec::new() });
+            }
+            json::Part::Item { bytes, start, list } => {
+                let start = base + start;
+                let own = TypeMeta::of_json(bytes);
+                let lacking = self.cluster && own.kind.is_none();
+                let type_meta = own.or_item_of(list.api_version.as_deref(), list.kind.as_deref());
+                let item = u32::try_from(dump.items.len()).ok();
+                match lacking.then(|| object::with_type(bytes, &type_meta)).flatten() {
+                    Some(written) => dump.add(&written, start, type_meta, item),
+                    None => dump.add(bytes, start, type_meta, item),
+                }
+                dump.items.push(start..start + bytes.len() as u64);
+                dump.flush_if_full(self);
+            }
+            json::Part::End { list, start, end } => {
+                for raw in &mut dump.batch {
+                    raw.type_meta = std::mem::take(&mut raw.type_meta)
+                        .or_item_of(list.api_version.as_deref(), list.kind.as_deref());
+                }
+                dump.flush(self);
+                let items = std::mem::take(&mut dump.items);
+                dump.documents.push(JsonDocument { range: base + start..base + end, items });
+            }
+        });
+        if result.is_err() {
+            // The items before the error were read; their places are still to be found.
+            dump.flush(self);
+            let items = std::mem::take(&mut dump.items);
+            dump.documents.push(JsonDocument { range: base..base, items });
+        }
+        result
+    }
+
     fn yaml(&mut self, name: &str, text: Arc<str>) {
         let (documents, wrong) = yaml::documents(&text);
         let source = self.input.sources.push(Source {
             name: name.to_owned(),
+            cluster: false,
             layout: Layout::Yaml(documents.clone()),
             text: Text::Kept(text.clone()),
         });
@@ -378,7 +457,7 @@ impl Loader {
         let Parsed { object, skipped, mut diagnostics } = parsed;
         let decides =
             object.as_ref().is_some_and(|(kind, _)| kind.is_policy() || *kind == super::kind::Kind::Namespace);
-        if self.options.tolerant || !decides {
+        if self.options.tolerant || self.cluster || !decides {
             for diagnostic in &mut diagnostics {
                 if diagnostic.code == Some(validate::CLEAR) {
                     diagnostic.severity = Severity::Warning;
@@ -389,9 +468,10 @@ impl Loader {
         for mut diagnostic in diagnostics {
             if diagnostic.severity != Severity::Error {
                 self.input.warnings.push(diagnostic);
-            } else if self.options.skip_invalid {
+            } else if self.options.skip_invalid || self.cluster {
                 diagnostic.severity = Severity::Warning;
-                self.input.warnings.push(diagnostic.note("the object is left out (`--skip-invalid`)"));
+                let flag = if self.cluster { "" } else { " (`--skip-invalid`)" };
+                self.input.warnings.push(diagnostic.note(format!("the object is left out{flag}")));
             } else {
                 self.errors.push(diagnostic);
             }

@@ -46,8 +46,10 @@ pub struct Excerpt<'m> {
 /// A text that was read.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
-    /// The path as given, or `-`.
+    /// The path as given, or `-`; for a cluster, the name of its context.
     pub name: String,
+    /// Whether it is a cluster: its objects have no text that anyone wrote.
+    pub cluster: bool,
     /// How its parts are found.
     pub layout: Layout,
     /// The text itself.
@@ -116,6 +118,11 @@ impl SourceMap {
     /// Whether a source is JSON.
     pub fn is_json(&self, source: SourceId) -> bool {
         self.get(source).is_some_and(|s| matches!(s.layout, Layout::Json(_)))
+    }
+
+    /// Whether a source is a cluster, whose objects are shown as YAML.
+    pub fn is_cluster(&self, source: SourceId) -> bool {
+        self.get(source).is_some_and(|s| s.cluster)
     }
 
     /// The template that Helm made an object from, where its output says so.

@@ -14,11 +14,13 @@ pub mod origin;
 mod scalar;
 mod schema;
 mod spans;
+pub mod unread;
 mod validate;
 pub mod wire;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Label, Part, Place, Severity};
+pub use kind::policy_scope;
 pub use load::{Input, Limits, LoadError, Loader, Options, load_paths, load_text};
 pub use map::{Excerpt, SourceMap, Span, locate_in_yaml, trimmed};
 pub use origin::{FieldPath, Origin, Segment, SourceId};

@@ -75,6 +75,23 @@ impl TypeMeta {
     }
 }
 
+/// The text of an item of an API server's list, which doesn't say what it is, with what it is. `None` for kinds that no
+/// diagnostic points into.
+pub fn with_type(text: &[u8], type_meta: &TypeMeta) -> Option<Vec<u8>> {
+    let (api_version, kind) = (type_meta.api_version.as_deref()?, type_meta.kind.as_deref()?);
+    if !kind::classify(api_version, kind).is_ok_and(Kind::decides) {
+        return None;
+    }
+    let rest = text.strip_prefix(b"{")?;
+    let head = serde_json::json!({"apiVersion": api_version, "kind": kind}).to_string();
+    let mut out = head.trim_end_matches('}').as_bytes().to_vec();
+    if rest.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'}') {
+        out.push(b',');
+    }
+    out.extend_from_slice(rest);
+    Some(out)
+}
+
 struct HeadVisitor<'f>(&'f RefCell<TypeMeta>);
 
 impl<'de> Visitor<'de> for HeadVisitor<'_> {

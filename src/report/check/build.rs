@@ -330,6 +330,9 @@ fn tier(policies: &Policies, id: PolicyId) -> &'static str {
 }
 
 fn location(facts: Facts<'_>, origin: Origin, path: &FieldPath) -> (Option<String>, Option<usize>) {
+    if facts.sources.is_cluster(origin.source) {
+        return (None, None);
+    }
     let span = facts.sources.span(&Place::Field { origin, path: path.clone(), part: Part::Entry });
     (span.as_ref().map(|s| facts.sources.name(s.source).to_owned()), span.map(|s| s.line))
 }

@@ -1,0 +1,232 @@
+//! Requests to an API server: one at a time with bounded retries, or a list page by page. Only GET.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::Request;
+use http::header::{ACCEPT, RETRY_AFTER};
+use kube::client::Body;
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer as _};
+
+use super::error::{LiveError, Trouble, of_client, of_status, timeout};
+
+/// An API server.
+pub(super) struct Api {
+    client: kube::Client,
+    /// Its address, for messages.
+    server: String,
+    /// How long one request may take.
+    timeout: Duration,
+    /// Requests that were sent, for messages and tests.
+    pub(super) sent: AtomicUsize,
+    /// Bytes that were received.
+    pub(super) received: AtomicU64,
+}
+
+/// How long a request may take where nothing was said.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a request is tried.
+const TRIES: u32 = 4;
+/// The longest that is waited because the server asks for it.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// Objects of a page; kubectl asks for as many.
+const PAGE: usize = 500;
+/// Bytes of one answer.
+const LARGEST: usize = 1 << 30;
+
+/// What a request expects.
+pub(super) const JSON: &str = "application/json";
+/// All groups with their resources in one answer (Kubernetes 1.30), or their names alone from an older server.
+pub(super) const DISCOVERY: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+
+impl Api {
+    pub(super) fn new(config: kube::Config, limit: Option<Duration>) -> Result<Self, LiveError> {
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let client = kube::Client::try_from(config).map_err(|error| match of_client(&error, &server) {
+            (error, _) if error.trouble != Trouble::Broken => error,
+            _ => LiveError::new(
+                Trouble::Config,
+                format!("the kubeconfig can't be used: {}", super::error::shorten(&error.to_string())),
+            )
+            .help("`kubectl config view --minify` shows what it says"),
+        })?;
+        let timeout = limit.unwrap_or(TIMEOUT);
+        Ok(Self { client, server, timeout, sent: AtomicUsize::new(0), received: AtomicU64::new(0) })
+    }
+
+    /// The body of an answer. `what` names it in messages: "pods in namespace `shop`".
+    pub(super) async fn get(&self, path: &str, accept: &'static str, what: &str) -> Result<Vec<u8>, LiveError> {
+        let mut attempt = 1;
+        loop {
+            match self.once(path, accept, what).await {
+                Ok(body) => return Ok(body),
+                Err(failure) => match failure.wait {
+                    Some(wait) if attempt < TRIES => {
+                        let own = Duration::from_millis(100 << attempt);
+                        tokio::time::sleep(wait.max(own)).await;
+                        attempt += 1;
+                    }
+                    _ => return Err(failure.error),
+                },
+            }
+        }
+    }
+
+    async fn once(&self, path: &str, accept: &'static str, what: &str) -> Result<Vec<u8>, Failure> {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        match tokio::time::timeout(self.timeout, self.exchange(path, accept, what)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure { error: timeout(&self.server), wait: None }),
+        }
+    }
+
+    async fn exchange(&self, path: &str, accept: &'static str, what: &str) -> Result<Vec<u8>, Failure> {
+        let request = Request::get(path).header(ACCEPT, accept).body(Body::empty()).map_err(|error| Failure {
+            error: LiveError::new(Trouble::Protocol, format!("`{path}` can't be asked for: {error}")),
+            wait: None,
+        })?;
+        let response = self.client.send(request).await.map_err(|error| self.failed(&error))?;
+        let code = response.status().as_u16();
+        let after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse::<u64>().ok());
+        let body = response.into_body().collect_bytes().await.map_err(|error| self.failed(&error))?;
+        self.received.fetch_add(body.len() as u64, Ordering::Relaxed);
+        if body.len() > LARGEST {
+            let error =
+                LiveError::new(Trouble::Protocol, format!("the answer to {what} is larger than {} MiB", LARGEST >> 20));
+            return Err(Failure { error, wait: None });
+        }
+        if (200..300).contains(&code) {
+            return Ok(body.into());
+        }
+        let passing = matches!(code, 429 | 500 | 502 | 503 | 504);
+        let asked = after.map(Duration::from_secs);
+        // A server that wants more patience than this is not waited for.
+        let wait = (passing && asked.is_none_or(|a| a <= LONGEST_WAIT)).then(|| asked.unwrap_or_default());
+        Err(Failure { error: of_status(code, &body, what, &self.server), wait })
+    }
+
+    fn failed(&self, error: &kube::Error) -> Failure {
+        let (error, passing) = of_client(error, &self.server);
+        Failure { error, wait: passing.then_some(Duration::ZERO) }
+    }
+
+    /// Reads a list in pages and hands out each page's body. A list that expired on the way (410) is read once more from
+    /// the start, after `restart`.
+    pub(super) async fn pages<F: Future<Output = Result<(), LiveError>>>(
+        &self,
+        path: &str,
+        accept: &'static str,
+        what: &str,
+        mut page: impl FnMut(Vec<u8>) -> F,
+        mut restart: impl FnMut(),
+    ) -> Result<(), LiveError> {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let mut restarted = false;
+        let mut token: Option<String> = None;
+        loop {
+            let mut url = format!("{path}{separator}limit={PAGE}");
+            if let Some(token) = &token {
+                url.push_str("&continue=");
+                url.push_str(&encode(token));
+            }
+            let body = match self.get(&url, accept, what).await {
+                Err(error) if error.trouble == Trouble::Gone && !restarted => {
+                    (restarted, token) = (true, None);
+                    restart();
+                    continue;
+                }
+                other => other?,
+            };
+            let next = continue_token(&body).map_err(|()| {
+                LiveError::new(Trouble::Protocol, format!("the answer to {what} is not a Kubernetes list"))
+            })?;
+            if next.is_some() && next == token {
+                return Err(LiveError::new(
+                    Trouble::Protocol,
+                    format!("the list of {what} does not get on: the server repeats a page"),
+                ));
+            }
+            page(body).await?;
+            match next {
+                Some(next) => token = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+struct Failure {
+    error: LiveError,
+    /// How long to wait before another try; none where it would not help.
+    wait: Option<Duration>,
+}
+
+/// `metadata.continue` of a list. The API server writes `metadata` before `items`, so most of the body is not looked at.
+fn continue_token(body: &[u8]) -> Result<Option<String>, ()> {
+    struct Head<'h>(&'h mut Option<Option<String>>);
+    impl<'de> Visitor<'de> for Head<'_> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            #[derive(Default, Deserialize)]
+            #[serde(default)]
+            struct Metadata {
+                #[serde(rename = "continue")]
+                token: Option<String>,
+            }
+            while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+                if key == "metadata" {
+                    *self.0 = Some(map.next_value::<Metadata>()?.token);
+                    return Err(de::Error::custom("found"));
+                }
+                map.next_value::<IgnoredAny>()?;
+            }
+            Ok(())
+        }
+    }
+    let mut found = None;
+    let read = serde_json::Deserializer::from_slice(body).deserialize_map(Head(&mut found));
+    match (found, read) {
+        (Some(token), _) => Ok(token.filter(|t| !t.is_empty())),
+        (None, Ok(())) => Ok(None),
+        (None, Err(_)) => Err(()),
+    }
+}
+
+/// A text inside a query.
+pub(super) fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte as char),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_of_the_next_page() {
+        let token = |text: &str| continue_token(text.as_bytes());
+        assert_eq!(token(r#"{"kind":"PodList","metadata":{"continue":"abc"},"items":[{"#), Ok(Some("abc".to_owned())));
+        assert_eq!(token(r#"{"items":[{"metadata":{"continue":"no"}}],"metadata":{"continue":""}}"#), Ok(None));
+        assert_eq!(token(r#"{"items":[]}"#), Ok(None));
+        assert_eq!(token("<html>"), Err(()));
+    }
+
+    #[test]
+    fn queries_are_encoded() {
+        assert_eq!(encode("a in (b,c)=ü"), "a%20in%20%28b%2Cc%29%3D%C3%BC");
+    }
+}

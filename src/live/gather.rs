@@ -1,0 +1,378 @@
+//! Answers from a cluster, gathered: for one question in as few rounds as it takes, or for a scope in pages.
+
+use std::sync::atomic::Ordering;
+
+use futures::future::join_all;
+use serde::Deserialize;
+use tokio::sync::mpsc::Sender;
+
+use super::ask::{
+    Ask, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, JOBS, NAMESPACES, NETWORK_POLICIES, NODES, PODS,
+    REPLICATION_CONTROLLERS, Resource, SERVICES, STATEFUL_SETS,
+};
+use super::client::{Api, DISCOVERY, JSON};
+use super::discovery::Discovered;
+use super::error::{LiveError, Trouble};
+use super::needs::{Answer, Known, Question, Slim, needs};
+use super::rights::{Right, roles};
+use crate::source::unread::{Gravity, Unread};
+use crate::source::wire::Metadata;
+
+/// What is known besides the objects.
+#[derive(Clone, Debug, Default)]
+pub struct Gathered {
+    /// What may not be read, the gravest first.
+    pub unread: Vec<Unread>,
+    /// The rights that are missing.
+    pub missing: Vec<Right>,
+    /// The network plugin that the cluster's APIs betray.
+    pub plugin: Option<&'static str>,
+    /// How many requests it took.
+    pub requests: usize,
+    /// Whether DNS was left out because nothing could stand in its way.
+    pub dns_open: bool,
+}
+
+impl Gathered {
+    /// Takes over what may not be read.
+    fn hide<'a>(&mut self, asks: impl Iterator<Item = &'a Ask>) {
+        for ask in asks {
+            if let Some(unread) = unread(ask) {
+                self.unread.push(unread);
+                self.missing.extend(Right::of(ask));
+            }
+        }
+        self.unread.sort_by(|a, b| b.gravity.cmp(&a.gravity).then_with(|| a.what.cmp(&b.what)));
+        self.unread.dedup();
+    }
+
+    /// The missing rights as roles in YAML; empty where none is missing.
+    pub fn roles(&self) -> String {
+        if self.missing.is_empty() { String::new() } else { roles(&self.missing) }
+    }
+}
+
+/// Rounds that a question may take: more than any needs, so that a loop ends.
+const ROUNDS: usize = 10;
+/// Requests that a question with one target may take (PERFORMANCE, "A single live question").
+const BUDGET: usize = 16;
+
+/// Gathers what one question needs; `each` gets every body that holds objects.
+pub(super) async fn question(
+    api: &Api,
+    question: &Question,
+    mut each: impl FnMut(&[u8]),
+) -> Result<Gathered, LiveError> {
+    let mut known = Known::new();
+    let mut last = needs(question, &known);
+    for _ in 0..ROUNDS {
+        within_budget(&mut last.asks, &mut known, question, api.sent.load(Ordering::Relaxed));
+        if last.asks.is_empty() {
+            break;
+        }
+        let answers = join_all(last.asks.drain(..).map(|ask| async move {
+            let answer = fetch(api, &ask).await;
+            (ask, answer)
+        }))
+        .await;
+        for (ask, answer) in answers {
+            let (answer, bodies) = answer?;
+            bodies.iter().for_each(|body| each(body));
+            known.insert(ask, answer);
+        }
+        last = needs(question, &known);
+    }
+    if !last.blocked.is_empty() {
+        return Err(blocked(&last.blocked));
+    }
+    let mut gathered =
+        Gathered { requests: api.sent.load(Ordering::Relaxed), dns_open: !last.dns_matters, ..Gathered::default() };
+    if let Some(Answer::Discovered(discovered)) = known.get(&Ask::Discovery) {
+        gathered.plugin = discovered.plugin();
+    }
+    let hidden = known.iter().filter(|(_, answer)| matches!(answer, Answer::Forbidden));
+    gathered.hide(hidden.map(|(ask, _)| ask));
+    Ok(gathered)
+}
+
+/// The Service of the cluster's DNS is the one thing that may be assumed: it is left out where the budget is used up.
+fn within_budget(asks: &mut Vec<Ask>, known: &mut Known, question: &Question, sent: usize) {
+    if sent + asks.len() <= BUDGET * question.targets.len().max(1) {
+        return;
+    }
+    asks.retain(|ask| {
+        let dns = matches!(ask, Ask::Get { resource, namespace: Some(namespace), name }
+            if *resource == SERVICES && namespace == "kube-system" && name == "kube-dns");
+        let asked_for = question.targets.iter().any(|t| t.text.contains("kube-dns"));
+        if dns && !asked_for {
+            known.insert(ask.clone(), Answer::Skipped);
+        }
+        !dns || asked_for
+    });
+}
+
+/// One answer, and the bodies that hold objects.
+async fn fetch(api: &Api, ask: &Ask) -> Result<(Answer, Vec<Vec<u8>>), LiveError> {
+    let what = ask.describe();
+    let path = ask.path();
+    match ask {
+        Ask::Discovery => match api.get(&path, DISCOVERY, &what).await {
+            Ok(body) => Discovered::read(&body).map(|d| (Answer::Discovered(d), Vec::new())).ok_or_else(|| {
+                LiveError::new(
+                    Trouble::Protocol,
+                    "the server's answer to `/apis` is not that of a Kubernetes API server",
+                )
+                .help("look at `server` in the kubeconfig: `kubectl config view --minify`")
+            }),
+            Err(error) => soft(error),
+        },
+        Ask::Group(_) => match api.get(&path, JSON, &what).await {
+            Ok(body) => {
+                let mut discovered = Discovered::default();
+                discovered.read_group(&body);
+                Ok((Answer::Discovered(discovered), Vec::new()))
+            }
+            // A group whose server is down (an aggregated API) has its discovery fail; the check goes on without it.
+            Err(error) => soft(error),
+        },
+        Ask::Get { .. } => match api.get(&path, JSON, &what).await {
+            Ok(body) => match serde_json::from_slice::<Slim>(&body) {
+                Ok(object) => Ok((Answer::Found(vec![object]), vec![body])),
+                Err(_) => Err(not_an_answer(&what)),
+            },
+            Err(error) => soft(error),
+        },
+        Ask::List { .. } => {
+            let bodies = std::cell::RefCell::new(Vec::new());
+            let read = api
+                .pages(
+                    &path,
+                    JSON,
+                    &what,
+                    |body| {
+                        bodies.borrow_mut().push(body);
+                        std::future::ready(Ok(()))
+                    },
+                    || bodies.borrow_mut().clear(),
+                )
+                .await;
+            if let Err(error) = read {
+                return soft(error);
+            }
+            let bodies = bodies.into_inner();
+            let mut objects = Vec::new();
+            for body in &bodies {
+                objects.extend(slim(ask, body).ok_or_else(|| not_an_answer(&what))?);
+            }
+            Ok((Answer::Found(objects), bodies))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ListOf<T> {
+    items: Option<Vec<T>>,
+}
+
+#[derive(Deserialize)]
+struct MetadataOnly {
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// The objects of a page. What a policy's `spec` looks like is its own affair.
+fn slim(ask: &Ask, body: &[u8]) -> Option<Vec<Slim>> {
+    let core = match ask {
+        Ask::List { resource, .. } => matches!(&*resource.group, "" | "apps" | "batch"),
+        _ => false,
+    };
+    if core {
+        return Some(serde_json::from_slice::<ListOf<Slim>>(body).ok()?.items.unwrap_or_default());
+    }
+    let items = serde_json::from_slice::<ListOf<MetadataOnly>>(body).ok()?.items.unwrap_or_default();
+    Some(items.into_iter().map(|item| Slim::named(item.metadata)).collect())
+}
+
+fn not_an_answer(what: &str) -> LiveError {
+    LiveError::new(Trouble::Protocol, format!("the server's answer to {what} can't be read"))
+        .help("look at `server` in the kubeconfig, and at proxies on the way")
+}
+
+/// What is not there, or not for these eyes, is an answer too.
+fn soft(error: LiveError) -> Result<(Answer, Vec<Vec<u8>>), LiveError> {
+    match error.trouble {
+        Trouble::NotFound => Ok((Answer::Missing, Vec::new())),
+        Trouble::Forbidden if error.helps.is_empty() => Ok((Answer::Forbidden, Vec::new())),
+        _ => Err(error),
+    }
+}
+
+/// There is no answer without what may not be read.
+fn blocked(asks: &[Ask]) -> LiveError {
+    let mut what: Vec<String> = asks.iter().map(|a| format!("{} {}", verb(a), a.describe())).collect();
+    what.dedup();
+    let rights: Vec<Right> = asks.iter().filter_map(Right::of).collect();
+    let mut error = LiveError::new(Trouble::Forbidden, format!("you may not {}", what.join(", nor ")))
+        .help("ask for the role below; `netcheck rbac` prints all that a command reads");
+    error.roles = roles(&rights);
+    error
+}
+
+fn verb(ask: &Ask) -> &'static str {
+    if ask.is_list() { "list" } else { "get" }
+}
+
+/// What it means that something may not be read; none where another answer made up for it.
+fn unread(ask: &Ask) -> Option<Unread> {
+    let resource = match ask {
+        Ask::Discovery | Ask::Group(_) => {
+            return Some(Unread {
+                what: ask.describe(),
+                consequence: "policies other than NetworkPolicies, if there are any, are not known".to_owned(),
+                gravity: Gravity::ClusterPolicy,
+            });
+        }
+        Ask::Get { resource, .. } | Ask::List { resource, .. } => resource,
+    };
+    let place = match ask {
+        Ask::Get { namespace: Some(n), .. } | Ask::List { namespace: Some(n), .. } => format!("namespace `{n}`"),
+        Ask::Get { name, .. } => format!("namespace `{name}`"),
+        _ => "the cluster".to_owned(),
+    };
+    let (gravity, consequence) = if *resource == NETWORK_POLICIES && place.ends_with("`kube-system`") {
+        (Gravity::Detail, "DNS is open, unless a NetworkPolicy there denies it".to_owned())
+    } else if *resource == NETWORK_POLICIES {
+        (Gravity::Policy, format!("what the NetworkPolicies of {place} say is not known"))
+    } else if !matches!(&*resource.group, "" | "apps" | "batch" | "discovery.k8s.io") {
+        (Gravity::ClusterPolicy, format!("what {} say is not known", resource.full_name()))
+    } else if *resource == NAMESPACES {
+        (
+            Gravity::Detail,
+            format!("labels of {place} are not known, but for its name: a namespaceSelector may match it"),
+        )
+    } else if *resource == PODS || *resource == SERVICES {
+        (Gravity::Detail, format!("{} of {place} are taken as usual, or not there", resource.plural))
+    } else if *resource == ENDPOINT_SLICES {
+        (Gravity::Detail, "endpoints are worked out from the pods".to_owned())
+    } else {
+        return None;
+    };
+    Some(Unread { what: ask.describe(), consequence, gravity })
+}
+
+/// What to read whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The cluster.
+    Cluster,
+    /// Some namespaces, with what is in none.
+    Namespaces(Vec<String>),
+}
+
+/// Gathers everything in a scope; every body goes to `bodies`.
+pub(super) async fn everything(api: &Api, scope: &Scope, bodies: Sender<Vec<u8>>) -> Result<Gathered, LiveError> {
+    let discovered = match fetch(api, &Ask::Discovery).await?.0 {
+        Answer::Discovered(discovered) => Some(discovered),
+        _ => None,
+    };
+    let mut asks = Vec::new();
+    let (mut inside, mut outside): (Vec<Resource>, Vec<Resource>) = (
+        vec![
+            PODS,
+            SERVICES,
+            ENDPOINT_SLICES,
+            NETWORK_POLICIES,
+            DEPLOYMENTS,
+            STATEFUL_SETS,
+            DAEMON_SETS,
+            JOBS,
+            CRON_JOBS,
+            REPLICATION_CONTROLLERS,
+        ],
+        vec![NAMESPACES, NODES],
+    );
+    let mut hidden: Vec<Ask> = Vec::new();
+    match &discovered {
+        Some(discovered) => {
+            let mut resources = discovered.policies.clone();
+            for version in &discovered.open {
+                if let Answer::Discovered(more) = fetch(api, &Ask::Group(version.clone())).await?.0 {
+                    resources.extend(more.policies);
+                }
+            }
+            for resource in resources {
+                if resource.namespaced { inside.push(resource) } else { outside.push(resource) }
+            }
+        }
+        None => hidden.push(Ask::Discovery),
+    }
+    asks.extend(outside.into_iter().map(Ask::everywhere));
+    for resource in inside {
+        match scope {
+            Scope::Cluster => asks.push(Ask::everywhere(resource)),
+            Scope::Namespaces(namespaces) => {
+                for namespace in namespaces {
+                    asks.push(Ask::list(resource.clone(), namespace));
+                }
+            }
+        }
+    }
+    if let Scope::Namespaces(namespaces) = scope {
+        asks.extend(namespaces.iter().map(|n| Ask::get(NAMESPACES, n, n)));
+        if !namespaces.iter().any(|n| n == "kube-system") {
+            asks.push(Ask::get(NAMESPACES, "kube-system", "kube-system"));
+            asks.push(Ask::get(SERVICES, "kube-system", "kube-dns"));
+            asks.push(Ask::labelled(
+                PODS,
+                "kube-system",
+                "k8s-app in (kube-dns,node-local-dns,nodelocaldns)".to_owned(),
+            ));
+            asks.push(Ask::list(NETWORK_POLICIES, "kube-system"));
+        }
+    }
+    let bodies = &bodies;
+    let results = join_all(asks.iter().map(|ask| async move { (ask, pour(api, ask, bodies).await) })).await;
+    let mut essential = Vec::new();
+    for (ask, result) in results {
+        match result {
+            Ok(()) => {}
+            Err(error) if error.trouble == Trouble::NotFound => {}
+            Err(error) if error.trouble == Trouble::Forbidden && error.helps.is_empty() => {
+                let needed = matches!(ask, Ask::List { resource, namespace, .. }
+                    if *resource == PODS && namespace.as_deref() != Some("kube-system"));
+                if needed {
+                    essential.push(ask.clone());
+                }
+                hidden.push(ask.clone());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if !essential.is_empty() {
+        let mut error = blocked(&essential);
+        if *scope == Scope::Cluster {
+            error.helps.insert(0, "read one namespace with -n NAMESPACE instead".to_owned());
+        }
+        return Err(error);
+    }
+    let mut gathered = Gathered {
+        plugin: discovered.as_ref().and_then(Discovered::plugin),
+        requests: api.sent.load(Ordering::Relaxed),
+        ..Gathered::default()
+    };
+    gathered.hide(hidden.iter());
+    Ok(gathered)
+}
+
+/// Sends every page of an answer on.
+async fn pour(api: &Api, ask: &Ask, bodies: &Sender<Vec<u8>>) -> Result<(), LiveError> {
+    let what = ask.describe();
+    let gone = || LiveError::new(Trouble::Protocol, "the answers can't be read");
+    if !ask.is_list() {
+        let body = api.get(&ask.path(), JSON, &what).await?;
+        return bodies.send(body).await.map_err(|_| gone());
+    }
+    let page = |body| async move { bodies.send(body).await.map_err(|_| gone()) };
+    // What came before a restart comes again: the same object twice is taken once.
+    api.pages(&ask.path(), JSON, &what, page, || {}).await
+}

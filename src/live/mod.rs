@@ -1,0 +1,86 @@
+//! The live cluster as a source: a question, or a scope, becomes requests; their answers go to the loader.
+//!
+//! The only room with async, TLS and a network stack. It knows what a question needs of a cluster, and nothing of what a
+//! policy means: objects leave as `source::wire` types, like those of a file.
+
+pub mod ask;
+mod client;
+mod config;
+mod discovery;
+mod error;
+mod gather;
+mod needs;
+mod progress;
+pub mod rights;
+
+use tokio::runtime::Runtime;
+
+pub use config::ConnectOptions;
+pub use error::{LiveError, Trouble};
+pub use gather::{Gathered, Scope};
+pub use needs::Question;
+
+use crate::source::Loader;
+use client::Api;
+
+/// A connection to a cluster. Nothing is sent before something is asked.
+pub struct Session {
+    runtime: Runtime,
+    api: Api,
+    context: String,
+    namespace: String,
+    progress: bool,
+}
+
+impl Session {
+    /// Chooses the cluster. `progress` tells a terminal about what takes over a second.
+    pub fn connect(options: &ConnectOptions, progress: bool) -> Result<Self, LiveError> {
+        let failed = |error: std::io::Error| LiveError::new(Trouble::Config, format!("can't start: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let chosen = runtime.block_on(config::choose(options))?;
+        let namespace = chosen.config.default_namespace.clone();
+        let api = {
+            let _inside = runtime.enter();
+            Api::new(chosen.config, options.timeout)?
+        };
+        Ok(Self { runtime, api, context: chosen.context, namespace, progress })
+    }
+
+    /// The context's name.
+    pub fn context(&self) -> &str {
+        &self.context
+    }
+
+    /// The context's namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Reads what one question needs.
+    pub fn question(&self, question: &Question, loader: &mut Loader) -> Result<Gathered, LiveError> {
+        let source = loader.cluster(&self.context);
+        self.runtime.block_on(async {
+            let work = gather::question(&self.api, question, |body| loader.answer(source, body));
+            progress::beside(&self.api, self.progress, work).await
+        })
+    }
+
+    /// Reads everything in a scope.
+    pub fn everything(&self, scope: &Scope, loader: &mut Loader) -> Result<Gathered, LiveError> {
+        let source = loader.cluster(&self.context);
+        let (bodies, mut received) = tokio::sync::mpsc::channel::<Vec<u8>>(4);
+        std::thread::scope(|threads| {
+            // Reading a page takes about as long as receiving one: both are done at once.
+            threads.spawn(move || {
+                while let Some(body) = received.blocking_recv() {
+                    loader.answer(source, &body);
+                }
+            });
+            self.runtime.block_on(progress::beside(
+                &self.api,
+                self.progress,
+                gather::everything(&self.api, scope, bodies),
+            ))
+        })
+    }
+}

@@ -1,0 +1,38 @@
+//! A line on the terminal about what takes over a second, taken away when it is done.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io::{IsTerminal, Write, stderr};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::client::Api;
+
+/// Does some work with a line about it beside.
+pub(super) async fn beside<T>(api: &Api, wanted: bool, work: impl Future<Output = T>) -> T {
+    if !wanted || !stderr().is_terminal() {
+        return work.await;
+    }
+    let work = std::pin::pin!(work);
+    let shown = Cell::new(false);
+    let lines = std::pin::pin!(async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        loop {
+            let requests = api.sent.load(Ordering::Relaxed);
+            let bytes = api.received.load(Ordering::Relaxed);
+            shown.set(true);
+            let _ = write!(stderr(), "\r\x1b[Kreading the cluster: {requests} requests, {} MiB", bytes >> 20);
+            let _ = stderr().flush();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let result = match futures::future::select(work, lines).await {
+        futures::future::Either::Left((result, _)) => result,
+        futures::future::Either::Right((never, _)) => never,
+    };
+    if shown.get() {
+        let _ = write!(stderr(), "\r\x1b[K");
+        let _ = stderr().flush();
+    }
+    result
+}

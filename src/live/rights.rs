@@ -1,0 +1,195 @@
+//! Which rights a command needs, as roles to ask an administrator for.
+//!
+//! `namespaces` may be read one by one through a Role in that namespace, as the API server takes the namespace itself for
+//! the one that the request is in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::ask::{self, Ask, Resource};
+
+/// A right: a verb on a resource, in a namespace or everywhere.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    /// API group.
+    pub group: String,
+    /// Resource, with its subresource.
+    pub resource: String,
+    /// `get`, `list`, `patch` …
+    pub verb: &'static str,
+    /// Namespace; none for the whole cluster.
+    pub namespace: Option<String>,
+}
+
+impl Right {
+    fn new(resource: &Resource, verb: &'static str, namespace: Option<&str>) -> Self {
+        Self {
+            group: resource.group.to_string(),
+            resource: resource.plural.to_string(),
+            verb,
+            namespace: namespace.map(str::to_owned),
+        }
+    }
+
+    /// The right that a request needs; none for discovery, which everybody has who may log in.
+    pub fn of(ask: &Ask) -> Option<Self> {
+        match ask {
+            Ask::Discovery | Ask::Group(_) => None,
+            Ask::Get { resource, namespace, name } => {
+                let namespace = match (namespace, resource == &ask::NAMESPACES) {
+                    (_, true) => Some(name.as_str()),
+                    (namespace, false) => namespace.as_deref(),
+                };
+                Some(Self::new(resource, "get", namespace))
+            }
+            Ask::List { resource, namespace, .. } => Some(Self::new(resource, "list", namespace.as_deref())),
+        }
+    }
+}
+
+/// What is asked of a cluster, for `netcheck rbac`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// One check.
+    Check,
+    /// One check, with a probe from the client's pod.
+    Probe,
+    /// Everything about some namespaces, or the cluster: audit, graph, diff, test.
+    Survey,
+    /// Why a pod crashes.
+    Why,
+    /// A snapshot.
+    Snapshot,
+}
+
+/// The rights a purpose takes in these namespaces; everywhere without any.
+pub fn rights(purpose: Purpose, namespaces: &[String]) -> Vec<Right> {
+    let mut out = Vec::new();
+    let places: Vec<Option<&str>> =
+        if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(|n| Some(n.as_str())).collect() };
+    let workloads =
+        [ask::DEPLOYMENTS, ask::STATEFUL_SETS, ask::DAEMON_SETS, ask::REPLICA_SETS, ask::JOBS, ask::CRON_JOBS];
+    for place in places {
+        let mut add = |resource: &Resource, verbs: &[&'static str]| {
+            out.extend(verbs.iter().map(|verb| Right::new(resource, verb, place)));
+        };
+        add(&ask::PODS, &["get", "list"]);
+        add(&ask::SERVICES, &["get", "list"]);
+        add(&ask::ENDPOINT_SLICES, &["list"]);
+        add(&ask::NETWORK_POLICIES, &["list"]);
+        add(&ask::NAMESPACES, if place.is_none() { &["get", "list"] } else { &["get"] });
+        for workload in &workloads {
+            add(
+                workload,
+                if purpose == Purpose::Check || purpose == Purpose::Probe { &["get"] } else { &["get", "list"] },
+            );
+        }
+        if matches!(purpose, Purpose::Why | Purpose::Snapshot) {
+            add(&ask::EVENTS, &["list"]);
+            add(&ask::CONFIG_MAPS, &["get", "list"]);
+        }
+        if purpose == Purpose::Snapshot {
+            // Names and keys come from the metadata alone, but RBAC knows no such verb.
+            add(&ask::SECRETS, &["list"]);
+        }
+        let place = place.map(str::to_owned);
+        let sub = |resource: &str, verb| Right {
+            group: String::new(),
+            resource: resource.to_owned(),
+            verb,
+            namespace: place.clone(),
+        };
+        if purpose == Purpose::Why {
+            out.push(sub("pods/log", "get"));
+        }
+        if purpose == Purpose::Probe {
+            out.push(sub("pods/ephemeralcontainers", "patch"));
+        }
+    }
+    if !namespaces.is_empty() {
+        let dns = Some("kube-system");
+        out.push(Right::new(&ask::NAMESPACES, "get", dns));
+        out.push(Right::new(&ask::SERVICES, "get", dns));
+        out.push(Right::new(&ask::PODS, "list", dns));
+        out.push(Right::new(&ask::NETWORK_POLICIES, "list", dns));
+    } else {
+        out.push(Right::new(&ask::NODES, "list", None));
+    }
+    for plural in ["clusternetworkpolicies", "adminnetworkpolicies", "baselineadminnetworkpolicies"] {
+        let group = "policy.networking.k8s.io".to_owned();
+        out.push(Right { group, resource: plural.to_owned(), verb: "list", namespace: None });
+    }
+    out
+}
+
+/// The verbs of a place, by group and resource.
+type Verbs<'r> = BTreeMap<(&'r str, &'r str), BTreeSet<&'r str>>;
+
+/// Rights as roles in YAML: a Role per namespace, and a ClusterRole for what is in none.
+pub fn roles(rights: &[Right]) -> String {
+    let mut places: BTreeMap<Option<&str>, Verbs<'_>> = BTreeMap::new();
+    for right in rights {
+        let place = places.entry(right.namespace.as_deref()).or_default();
+        place.entry((&right.group, &right.resource)).or_default().insert(right.verb);
+    }
+    let mut documents = Vec::new();
+    // The ClusterRole goes last: it is what an administrator may refuse.
+    let (cluster, named): (Vec<_>, Vec<_>) = places.into_iter().partition(|(place, _)| place.is_none());
+    for (place, resources) in named.into_iter().chain(cluster) {
+        let mut out = String::from("apiVersion: rbac.authorization.k8s.io/v1\n");
+        match place {
+            Some(namespace) => {
+                let _ = write!(out, "kind: Role\nmetadata:\n  name: netcheck\n  namespace: {}\n", quoted(namespace));
+            }
+            None => out.push_str("kind: ClusterRole\nmetadata:\n  name: netcheck\n"),
+        }
+        out.push_str("rules:\n");
+        let mut rules: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
+        for ((group, resource), verbs) in &resources {
+            rules.entry((group, verbs.iter().copied().collect())).or_default().push(resource);
+        }
+        for ((group, verbs), resources) in rules {
+            let _ = writeln!(out, "- apiGroups: [{}]", if group.is_empty() { "\"\"" } else { group });
+            let _ = writeln!(out, "  resources: [{}]", resources.join(", "));
+            let _ = writeln!(out, "  verbs: [{}]", verbs.join(", "));
+        }
+        documents.push(out);
+    }
+    documents.join("---\n")
+}
+
+/// A namespace's name as YAML: one of digits alone is no string without quotes.
+fn quoted(name: &str) -> String {
+    if name.bytes().any(|b| b.is_ascii_alphabetic())
+        && !matches!(name, "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n")
+    {
+        name.to_owned()
+    } else {
+        format!("{name:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rights_of_one_place_are_one_role() {
+        let asks = [
+            Ask::get(ask::PODS, "shop", "a"),
+            Ask::list(ask::PODS, "shop"),
+            Ask::get(ask::SERVICES, "shop", "b"),
+            Ask::get(ask::NAMESPACES, "shop", "shop"),
+            Ask::everywhere(ask::NODES),
+        ];
+        let rights: Vec<Right> = asks.iter().filter_map(Right::of).collect();
+        assert_eq!(
+            roles(&rights),
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata:\n  name: netcheck\n  namespace: shop\nrules:\n\
+             - apiGroups: [\"\"]\n  resources: [namespaces, services]\n  verbs: [get]\n\
+             - apiGroups: [\"\"]\n  resources: [pods]\n  verbs: [get, list]\n\
+             ---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: netcheck\nrules:\n\
+             - apiGroups: [\"\"]\n  resources: [nodes]\n  verbs: [list]\n"
+        );
+    }
+}

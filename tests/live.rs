@@ -1,0 +1,402 @@
+//! The program against an API server: what it asks for, what it answers, what it says when something is in the way.
+
+mod api_server;
+
+use std::time::{Duration, Instant};
+
+use api_server::{ApiServer, CILIUM, CLUSTER_POLICIES, What, program};
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::contains;
+use serde_json::{Value, json};
+
+fn namespace(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name, "team": name}}})
+}
+
+fn pod(namespace: &str, name: &str, app: &str, ip: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "uid": format!("uid-{name}"), "labels": {"app": app},
+            "managedFields": [{"manager": "kubectl"}]},
+        "spec": {"nodeName": "node-1", "containers": [{"name": "main", "image": "x", "ports": [{"name": "http", "containerPort": 8080}],
+            "env": [{"name": "PASSWORD", "value": "hunter2"}]}]},
+        "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [{"type": "Ready", "status": "True"}]}})
+}
+
+fn owned(mut pod: Value, kind: &str, owner: &str) -> Value {
+    pod["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": "u", "controller": true}]);
+    pod
+}
+
+fn service(namespace: &str, name: &str, app: &str, ip: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace},
+        "spec": {"clusterIP": ip, "clusterIPs": [ip], "selector": {"app": app}, "ports": [{"port": 8080, "targetPort": "http", "protocol": "TCP"}]}})
+}
+
+fn slice(namespace: &str, service: &str, pod: &str, ip: &str) -> Value {
+    json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": format!("{service}-abc"), "namespace": namespace, "labels": {"kubernetes.io/service-name": service}},
+        "addressType": "IPv4", "ports": [{"name": "", "port": 8080, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [ip], "conditions": {"ready": true}, "nodeName": "node-1",
+            "targetRef": {"kind": "Pod", "name": pod, "namespace": namespace}}]})
+}
+
+fn policy(namespace: &str, name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
+}
+
+/// Two namespaces and DNS; `stock` lets nobody in but its own pods.
+fn cluster() -> Vec<Value> {
+    let mut dns = pod("kube-system", "coredns-1", "dns", "10.0.0.10");
+    dns["metadata"]["labels"] = json!({"k8s-app": "kube-dns"});
+    let mut objects = vec![
+        namespace("shop"),
+        namespace("stock"),
+        namespace("kube-system"),
+        pod("shop", "frontend", "frontend", "10.0.1.1"),
+        owned(pod("shop", "worker-abc-1", "worker", "10.0.1.2"), "ReplicaSet", "worker-abc"),
+        owned(pod("shop", "worker-abc-2", "worker", "10.0.1.3"), "ReplicaSet", "worker-abc"),
+        pod("shop", "cart-1", "cart", "10.0.1.4"),
+        service("shop", "cart", "cart", "10.96.0.1"),
+        slice("shop", "cart", "cart-1", "10.0.1.4"),
+        pod("stock", "db-0", "db", "10.0.2.1"),
+        service("stock", "db", "db", "10.96.0.2"),
+        slice("stock", "db", "db-0", "10.0.2.1"),
+        policy(
+            "stock",
+            "own-pods-only",
+            json!({"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]}),
+        ),
+        policy("shop", "open", json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]})),
+        dns,
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}},
+            "spec": {"clusterIP": "10.96.0.10", "selector": {"k8s-app": "kube-dns"},
+                "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]}}),
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "worker", "namespace": "shop"},
+            "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "worker"}},
+                "template": {"metadata": {"labels": {"app": "worker"}}, "spec": {"containers": [{"name": "main"}]}}}}),
+    ];
+    for pod in &mut objects {
+        if pod["metadata"]["labels"]["app"] == "worker" && pod["kind"] == "Pod" {
+            pod["metadata"]["labels"]["pod-template-hash"] = "abc".into();
+        }
+    }
+    objects
+}
+
+/// How many rounds a log shows is not seen from outside; what is counted is requests.
+fn requests(server: &ApiServer) -> usize {
+    server.asked().len()
+}
+
+#[test]
+fn one_check_asks_little() {
+    for (args, code, most) in [
+        (["frontend", "cart:8080"], 0, 11),
+        (["frontend", "db.stock:8080"], 1, 13),
+        (["frontend", "stock/pod/db-0:8080"], 1, 8),
+        (["frontend", "example.com:443"], 0, 13),
+        (["internet", "cart:8080"], 2, 9),
+        (["deploy/worker", "cart:8080"], 0, 12),
+        (["worker", "cart:8080"], 0, 13),
+    ] {
+        let server = ApiServer::start(cluster());
+        server.netcheck(&args).assert().code(if code == 2 { 1 } else { code });
+        let asked = server.asked();
+        assert!(asked.len() <= most, "{args:?}: {} requests\n{}", asked.len(), asked.join("\n"));
+        let everywhere: Vec<&String> =
+            asked.iter().filter(|a| a.contains("/v1/pods") || a.contains("/v1/services?")).collect();
+        assert!(everywhere.is_empty(), "{args:?}: {everywhere:?}");
+        assert!(asked.iter().all(|a| a.starts_with("GET ")), "{asked:?}");
+    }
+}
+
+#[test]
+fn never_more_than_sixteen_requests() {
+    let with_all = || {
+        let mut objects = cluster();
+        objects.push(json!({"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy", "metadata": {"name": "none"},
+            "spec": {"tier": "Admin", "priority": 5, "subject": {"namespaces": {"matchLabels": {"team": "nobody"}}},
+                "ingress": [{"action": "Deny", "from": [{"namespaces": {}}]}]}}));
+        ApiServer::start(objects).with_kinds(&CLUSTER_POLICIES)
+    };
+    for client in ["frontend", "deploy/worker", "worker"] {
+        for target in ["cart:8080", "db.stock:8080", "stock/svc/db:8080", "deploy/worker:8080"] {
+            let server = with_all();
+            server.netcheck(&[client, target]).assert().stderr(contains("error").not());
+            assert!(requests(&server) <= 16, "{client} {target}:\n{}", server.asked().join("\n"));
+        }
+    }
+}
+
+#[test]
+fn the_policy_is_drawn_as_yaml() {
+    let server = ApiServer::start(cluster());
+    server.netcheck(&["frontend", "db.stock:8080"]).assert().code(1).stdout(
+        contains("blocked").and(contains("own-pods-only")).and(contains("podSelector")).and(contains("(test)")),
+    );
+}
+
+#[test]
+fn workloads_stand_for_their_pods() {
+    let server = ApiServer::start(cluster());
+    let output = server.netcheck(&["deploy/worker", "cart:8080", "-o", "json"]).assert().code(0);
+    let report: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!(report["checks"][0]["client"]["pods"], json!(["shop/worker-abc-1", "shop/worker-abc-2"]));
+}
+
+#[test]
+fn a_name_that_is_nowhere_is_told_with_what_is_near() {
+    let server = ApiServer::start(cluster());
+    server.netcheck(&["frontent", "cart:8080"]).assert().code(2).stderr(contains("did you mean `frontend`"));
+    let server = ApiServer::start(cluster());
+    server
+        .netcheck(&["frontend", "nowhere:8080"])
+        .assert()
+        .code(2)
+        .stderr(contains("`nowhere` not found in namespace `shop`"));
+    let server = ApiServer::start(cluster());
+    server.netcheck(&["-n", "shpo", "frontend", "cart:8080"]).assert().code(2).stderr(contains("namespace `shpo`"));
+}
+
+#[test]
+fn an_address_is_looked_for_everywhere() {
+    for (address, target) in [("10.96.0.2:8080", "db"), ("10.0.2.1:8080", "db-0")] {
+        let server = ApiServer::start(cluster());
+        let output = server.netcheck(&["frontend", address, "-o", "json"]).assert().code(1);
+        let report: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+        assert_eq!(report["checks"][0]["target"]["name"], target, "{address}");
+    }
+}
+
+#[test]
+fn policies_that_may_not_be_read_leave_the_verdict_as_far_as_known() {
+    let server = || {
+        ApiServer::start(cluster())
+            .with_kinds(&CLUSTER_POLICIES)
+            .deny("clusternetworkpolicies", None)
+            .deny("adminnetworkpolicies", None)
+            .deny("baselineadminnetworkpolicies", None)
+    };
+    server()
+        .netcheck(&["frontend", "cart:8080"])
+        .assert()
+        .code(0)
+        .stdout(contains("reachable, unless a cluster policy that you may not read denies it"))
+        .stderr(contains("kind: ClusterRole").and(contains("clusternetworkpolicies")));
+    server().netcheck(&["frontend", "cart:8080", "--strict"]).assert().code(3);
+    server()
+        .netcheck(&["frontend", "db.stock:8080"])
+        .assert()
+        .code(1)
+        .stdout(contains("blocked, unless a cluster policy that you may not read allows it"));
+}
+
+#[test]
+fn network_policies_that_may_not_be_read_leave_no_verdict() {
+    let server = ApiServer::start(cluster()).deny("networkpolicies", Some("stock"));
+    server
+        .netcheck(&["frontend", "db.stock:8080"])
+        .assert()
+        .code(3)
+        .stdout(contains("NetworkPolicies of namespace `stock`"))
+        .stderr(contains("kind: Role\n").and(contains("namespace: stock")).and(contains("networkpolicies")));
+}
+
+#[test]
+fn rights_in_two_namespaces_are_enough() {
+    let server = ApiServer::start(cluster())
+        .deny("pods", Some("kube-system"))
+        .deny("services", Some("kube-system"))
+        .deny("networkpolicies", Some("kube-system"))
+        .deny("namespaces", Some("kube-system"))
+        .deny("nodes", None);
+    server.netcheck(&["frontend", "cart:8080"]).assert().code(0).stdout(contains("reachable"));
+}
+
+#[test]
+fn what_there_is_no_answer_without_is_named_with_its_role() {
+    let server = ApiServer::start(cluster()).deny("pods", Some("shop"));
+    server.netcheck(&["frontend", "cart:8080"]).assert().code(2).stderr(
+        contains("you may not get Pod `frontend` in namespace `shop`")
+            .and(contains("kind: Role"))
+            .and(contains("resources: [pods]")),
+    );
+}
+
+#[test]
+fn policies_of_other_plugins_make_it_unknown() {
+    let mut objects = cluster();
+    objects.push(json!({"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {"name": "l7", "namespace": "shop"},
+        "spec": {"endpointSelector": {}}}));
+    let server = ApiServer::start(objects).with_kinds(&CILIUM);
+    server.netcheck(&["frontend", "cart:8080"]).assert().code(3).stdout(contains("CiliumNetworkPolicy"));
+    let server = ApiServer::start(cluster()).with_kinds(&CILIUM);
+    let output = server.netcheck(&["frontend", "cart:8080", "-o", "json"]).assert().code(0);
+    let report: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!(report["cni"], "cilium");
+}
+
+#[test]
+fn an_older_server_tells_its_groups_one_by_one() {
+    let server = ApiServer::start(cluster()).with_kinds(&CLUSTER_POLICIES).with_old_discovery();
+    server.netcheck(&["frontend", "cart:8080"]).assert().code(0);
+    assert!(server.asked().iter().any(|a| a.contains("clusternetworkpolicies")), "{:?}", server.asked());
+}
+
+#[test]
+fn changed_manifests_are_laid_over_the_cluster() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("deny.yaml");
+    let deny = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: shop}\nspec: {podSelector: {}}\n";
+    std::fs::write(&file, deny).unwrap();
+    let server = ApiServer::start(cluster());
+    server
+        .netcheck(&["frontend", "cart:8080", "--with", file.to_str().unwrap()])
+        .assert()
+        .code(1)
+        .stdout(contains("deny.yaml"));
+    let server = ApiServer::start(cluster());
+    server.netcheck(&["frontend", "db.stock:8080", "--without", "netpol/stock/own-pods-only"]).assert().code(0);
+}
+
+#[test]
+fn what_passes_by_itself_is_tried_again() {
+    for (what, times) in [(What::Busy(1), 1), (What::Status(500), 2), (What::Status(503), 2), (What::Cut, 2)] {
+        let server = ApiServer::start(cluster()).fault("/pods/frontend", what.clone(), times);
+        server.netcheck(&["frontend", "cart:8080"]).assert().code(0);
+        let tries = server.asked().iter().filter(|a| a.contains("/pods/frontend")).count();
+        assert_eq!(tries, times + 1, "{what:?}");
+    }
+}
+
+#[test]
+fn each_trouble_is_one_sentence_and_what_to_do() {
+    let forever = usize::MAX;
+    let cases = [
+        (What::Status(401), "does not know you", "log in again"),
+        (What::Busy(3600), "too busy", "try again later"),
+        (What::Status(500), "failed with status 500", "try again later"),
+        (What::Cut, "broke", "try again"),
+        (What::Page(200, "<html>hello</html>"), "can't be read", "kubeconfig"),
+        (What::Page(404, "<html>not here</html>"), "is not a Kubernetes API server", "kubeconfig"),
+        (What::Page(403, "<html>blocked by the proxy</html>"), "something in front of", "HTTPS_PROXY"),
+    ];
+    for (what, sentence, advice) in cases {
+        let server = ApiServer::start(cluster()).fault("/pods/frontend", what.clone(), forever);
+        let output = server.netcheck(&["frontend", "cart:8080"]).assert().code(2);
+        let errors = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+        assert!(errors.contains(sentence) && errors.contains(advice), "{what:?}: {errors}");
+        assert_eq!(errors.matches("error: ").count(), 1, "{what:?}: {errors}");
+        assert!(server.asked().iter().filter(|a| a.contains("/pods/frontend")).count() <= 4, "bounded");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_not_waited_for() {
+    let server = ApiServer::start(cluster()).fault("/pods/frontend", What::Slow(Duration::from_secs(20)), usize::MAX);
+    let start = Instant::now();
+    server
+        .netcheck(&["frontend", "cart:8080", "--request-timeout", "1s"])
+        .assert()
+        .code(2)
+        .stderr(contains("did not answer in time").and(contains("--request-timeout")));
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn nobody_there() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config");
+    let write = |server: &str| {
+        std::fs::write(&config, format!("current-context: a\nclusters: [{{name: c, cluster: {{server: '{server}'}}}}]\ncontexts: [{{name: a, context: {{cluster: c, user: u}}}}]\nusers: []\n")).unwrap();
+    };
+    let run = || program().env("KUBECONFIG", &config).args(["a", "b:1"]).assert().code(2);
+    write(&format!("http://127.0.0.1:{port}"));
+    run().stderr(contains("connection refused").and(contains("VPN")));
+    write(&format!("https://127.0.0.1:{port}"));
+    run().stderr(contains("connection refused"));
+    write("https://no-such-host.invalid:6443");
+    run().stderr(contains("can't be resolved"));
+    let server = ApiServer::start(cluster());
+    let plain = std::fs::read_to_string(server.kubeconfig()).unwrap().replace("http://", "https://");
+    std::fs::write(&config, plain).unwrap();
+    run().stderr(contains("does not speak TLS"));
+}
+
+#[test]
+fn kubeconfigs_are_merged_as_kubectl_does() {
+    let server = ApiServer::start(cluster());
+    let real = server.kubeconfig();
+    let directory = tempfile::tempdir().unwrap();
+    let first = directory.path().join("first");
+    std::fs::write(&first, "apiVersion: v1\nkind: Config\ncurrent-context: ''\nclusters: null\n").unwrap();
+    let list = std::env::join_paths([directory.path().join("missing"), first.clone(), real.clone()]).unwrap();
+    program().env("KUBECONFIG", &list).args(["frontend", "cart:8080"]).assert().code(0);
+    program()
+        .env("KUBECONFIG", &list)
+        .args(["--context", "tset", "a", "b:1"])
+        .assert()
+        .code(2)
+        .stderr(contains("did you mean `test`"));
+    program().args(["--kubeconfig", "/nonexistent/x", "a", "b:1"]).assert().code(2).stderr(contains("no such file"));
+    program().args(["--kubeconfig", real.to_str().unwrap(), "frontend", "cart:8080"]).assert().code(0);
+    program()
+        .args(["a", "b:1"])
+        .assert()
+        .code(2)
+        .stderr(contains("there is no cluster to ask").and(contains("-f PATH")));
+}
+
+#[test]
+fn credentials_come_from_plugins_and_never_show() {
+    let server = ApiServer::start(cluster()).with_token("from-plugin");
+    let plugin = |script: &str| {
+        server.kubeconfig_as(&format!(
+            "exec:\n  apiVersion: client.authentication.k8s.io/v1\n  command: sh\n  args: ['-c', '{script}']\n  interactiveMode: Never"
+        ))
+    };
+    let good = plugin(
+        "echo \"{\\\"kind\\\":\\\"ExecCredential\\\",\\\"apiVersion\\\":\\\"client.authentication.k8s.io/v1\\\",\\\"status\\\":{\\\"token\\\":\\\"from-plugin\\\"}}\"",
+    );
+    program().env("KUBECONFIG", &good).args(["frontend", "cart:8080"]).assert().code(0);
+    let bad = plugin("echo the-token-itself; echo session has expired >&2; exit 1");
+    program()
+        .env("KUBECONFIG", &bad)
+        .args(["frontend", "cart:8080"])
+        .assert()
+        .code(2)
+        .stderr(contains("session has expired").and(contains("the-token-itself").not()));
+    let wrong = server.kubeconfig_as("token: old-token");
+    program()
+        .env("KUBECONFIG", &wrong)
+        .args(["frontend", "cart:8080"])
+        .assert()
+        .code(2)
+        .stderr(contains("does not know you").and(contains("old-token").not()));
+}
+
+#[test]
+fn the_whole_cluster_is_read_in_pages() {
+    let mut objects = cluster();
+    for number in 0..1100 {
+        objects.push(pod("shop", &format!("extra-{number:04}"), "extra", "10.9.9.9"));
+    }
+    let server = ApiServer::start(objects).fault("continue=from-1000", What::Status(410), 1);
+    server.netcheck(&["frontend", "cart:8080", "--full"]).assert().code(0);
+    let pages: Vec<String> = server.asked().into_iter().filter(|a| a.contains("/v1/pods?")).collect();
+    assert_eq!(pages.len(), 6, "three pages, the third expired, three again: {pages:?}");
+}
+
+#[test]
+fn roles_to_ask_for() {
+    program().args(["rbac", "-n", "shop", "--in", "stock"]).assert().code(0).stdout(
+        contains("kind: Role\nmetadata:\n  name: netcheck\n  namespace: shop")
+            .and(contains("namespace: stock"))
+            .and(contains("kind: ClusterRole")),
+    );
+    program().args(["rbac", "probe", "-n", "shop"]).assert().code(0).stdout(contains("pods/ephemeralcontainers"));
+    program().args(["rbac", "snapshot", "-A"]).assert().code(0).stdout(contains("kind: Role\n").not());
+}

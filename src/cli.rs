@@ -41,6 +41,14 @@ Examples:
 
 Exit codes: 0 reachable, 1 blocked, partial or unreachable, 2 usage or input error, 3 can't tell.";
 
+const GRAPH_AFTER_HELP: &str = "\
+Examples:
+  netcheck graph -f examples/shop                          who reaches whom
+  netcheck graph -f examples/shop --to database -o wide    who reaches the database, and by which rules
+  netcheck graph -f . -n shop,web --port 5432 -o csv       two namespaces, one port
+
+-n NAMESPACE[,NAMESPACE] keeps connections with an end in one of them. Exit codes: 0 drawn, 2 usage or input error.";
+
 const LOGS_AFTER_HELP: &str = "\
 Examples:
   kubectl logs --previous api | netcheck logs
@@ -191,6 +199,9 @@ pub enum Command {
     /// Can CLIENT reach TARGET, and if not, which line of which policy says so (the default command)
     #[command(after_long_help = CHECK_AFTER_LONG_HELP, override_usage = "netcheck [check] [OPTIONS] CLIENT TARGET...")]
     Check(CheckArgs),
+    /// Who can reach whom on which ports: a table, a drawing, a page to explore
+    #[command(after_help = GRAPH_AFTER_HELP)]
+    Graph(GraphArgs),
     /// Find the connection errors in a log: what was dialled, and how it failed
     #[command(after_help = LOGS_AFTER_HELP)]
     Logs(LogsArgs),
@@ -218,7 +229,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  netcheck schema check")]
     Schema {
         /// The output
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["check", "logs"]))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["check", "graph", "logs"]))]
         what: String,
     },
 }
@@ -269,6 +280,40 @@ pub enum CheckOutput {
     Json,
     /// The same as YAML
     Yaml,
+}
+
+/// Arguments of `graph`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct GraphArgs {
+    /// Every pod by itself, not its workload
+    #[arg(long)]
+    pub pods: bool,
+    /// Connections from these alone: [NAMESPACE/][KIND/]NAME, ip:ADDRESS, internet, node/NAME
+    #[arg(long, value_name = "CLIENT")]
+    pub from: Vec<String>,
+    /// Connections to these alone: [NAMESPACE/][KIND/]NAME, an address
+    #[arg(long, value_name = "TARGET")]
+    pub to: Vec<String>,
+    /// Connections on these ports alone: PORT[-PORT][/PROTOCOL]
+    #[arg(long, value_name = "PORT")]
+    pub port: Vec<String>,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: GraphOutput,
+}
+
+/// Output formats of `graph`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum GraphOutput {
+    /// For people: each pair, or counts by namespace where there are many
+    #[default]
+    Table,
+    /// The same with the rules that decide
+    Wide,
+    /// A line for each pair, state and protocol
+    Csv,
+    /// For machines: GraphReport, see `netcheck schema graph`
+    Json,
 }
 
 /// Arguments of `logs`.

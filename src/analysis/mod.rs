@@ -2,4 +2,5 @@
 
 pub mod explain;
 pub mod fix;
+pub mod graph;
 pub mod logs;

@@ -3,6 +3,7 @@
 pub mod check;
 #[cfg(feature = "live")]
 mod cluster;
+mod graph;
 mod input;
 mod logs;
 mod output;
@@ -45,6 +46,7 @@ pub fn run(cli: Cli) -> Exit {
     let mut output = Output::new(&cli.global);
     let exit = match cli.command {
         Command::Check(args) => check::run(&cli.global, &args, &mut output),
+        Command::Graph(args) => graph::run(&cli.global, &args, &mut output),
         Command::Logs(args) => logs::run(&args, &mut output),
         #[cfg(feature = "live")]
         Command::Rbac(args) => rbac::run(&cli.global, &args, &mut output),

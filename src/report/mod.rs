@@ -1,6 +1,7 @@
 //! Findings and diagnostics as text and as machine-readable documents. Decisions are not made here.
 
 pub mod check;
+pub mod graph;
 pub mod logs;
 pub mod snippet;
 mod text;
@@ -11,6 +12,7 @@ pub use text::{Paint, safe};
 pub fn schema(what: &str) -> Option<String> {
     let schema = match what {
         "check" => schemars::schema_for!(check::CheckReport),
+        "graph" => schemars::schema_for!(graph::GraphReport),
         "logs" => schemars::schema_for!(logs::LogReport),
         _ => return None,
     };

@@ -246,6 +246,17 @@ impl<'a> Matrix<'a> {
         self.columns.index(column)
     }
 
+    /// The column of an endpoint, as the endpoint across sees it; none for an address of the other family, or a pod that
+    /// has finished.
+    pub fn column_of(&self, endpoint: &Endpoint, across: &Endpoint) -> Option<u32> {
+        self.columns.of_endpoint(self.cluster, endpoint, across)
+    }
+
+    /// Whether addresses are of IPv6.
+    pub fn is_v6(&self) -> bool {
+        self.columns.v6
+    }
+
     /// How many columns there are.
     pub fn len(&self) -> u32 {
         self.columns.universe
@@ -321,6 +332,11 @@ impl<'a> Matrix<'a> {
             }
         }
         out
+    }
+
+    /// The index of a server's row.
+    pub fn row_index(&self, server: u32) -> Option<u32> {
+        self.row_of.get(server as usize).copied()
     }
 
     /// The row of a server.

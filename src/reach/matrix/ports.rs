@@ -50,6 +50,15 @@ impl L4Set {
         Self(vec![(slot, slot + 1)])
     }
 
+    /// Ports of one protocol, from the first to the last; of a protocol without ports, the protocol.
+    pub fn range(protocol: Protocol, from: u16, to: u16) -> Self {
+        let (first, count) = slots(protocol);
+        if count == 1 || from > to {
+            return if count == 1 { Self::one(protocol, from) } else { Self::empty() };
+        }
+        Self(vec![(first + u32::from(from), first + u32::from(to) + 1)])
+    }
+
     fn from_unsorted(mut intervals: Vec<(u32, u32)>) -> Self {
         intervals.sort_unstable();
         let mut out: Vec<(u32, u32)> = Vec::with_capacity(intervals.len());

@@ -360,7 +360,7 @@ fn near_misses(facts: Facts<'_>, explanation: &Explanation, out: &mut Vec<NearMi
     }
 }
 
-fn rule_place(facts: Facts<'_>, rule: &RuleRef, tier: &Tier, direction: &str) -> PolicyPlace {
+pub(crate) fn rule_place(facts: Facts<'_>, rule: &RuleRef, tier: &Tier, direction: &str) -> PolicyPlace {
     let info = facts.policies.info(rule.policy);
     let part = match (rule.peer, rule.port) {
         (Some(peer), _) => RulePart::Peer(peer),
@@ -387,7 +387,7 @@ fn action(policies: &Policies, rule: &RuleRef) -> Option<&'static str> {
     })
 }
 
-fn place(
+pub(crate) fn place(
     facts: Facts<'_>,
     policy: PolicyId,
     tier: &Tier,

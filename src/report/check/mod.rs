@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use build::{Asked, Facts, report};
+pub(crate) use build::{place, rule_place};
 pub use fix::{ChangeResult, EditResult, FixResult, objects};
 pub use text::{Drawing, render};
 

@@ -1,0 +1,117 @@
+//! `netcheck graph`: who can reach whom.
+
+use super::{Exit, Output, input};
+use crate::analysis::graph::{Options, build};
+use crate::cli::{Format, Global, GraphArgs, GraphOutput};
+use crate::model::query::{Client, ClientSpec, QueryError, Target, TargetSpec};
+use crate::model::{Cluster, PodId, Protocol};
+use crate::reach::Evaluator;
+use crate::reach::matrix::L4Set;
+use crate::report::Paint;
+use crate::report::check::Facts;
+use crate::report::graph;
+
+/// Runs the command.
+pub(super) fn run(global: &Global, args: &GraphArgs, output: &mut Output) -> Exit {
+    let mut global = global.clone();
+    let names: Vec<String> = global.namespace.iter().flat_map(|n| n.split(',')).map(str::to_owned).collect();
+    // Manifests that name no namespace are in the first.
+    global.namespace = names.first().cloned();
+    // Who reaches a namespace is seen in all of them; what is shown is chosen below.
+    let (all, live) = (global.all_namespaces, global.filename.is_empty());
+    global.all_namespaces = true;
+    let Some(input) = input::read(&global, None, output) else { return Exit::Error };
+    let names = if live && !all && names.is_empty() { vec![input.namespace.clone()] } else { names };
+    let options = match options(&input, args, &names) {
+        Ok(options) => options,
+        Err(error) => {
+            output.error(&error.message);
+            for help in &error.helps {
+                output.help(help);
+            }
+            return Exit::Error;
+        }
+    };
+    let answer = build(&input.cluster, &input.policies, &input.profile, &options);
+    let facts = Facts { cluster: &input.cluster, policies: &input.policies, sources: &input.sources };
+    let evaluator = Evaluator::new(&input.cluster, &input.policies, &input.profile);
+    let report = graph::report(facts, &evaluator, &answer, &input.profile.name);
+    match args.output {
+        GraphOutput::Table | GraphOutput::Wide => {
+            let wide = args.output == GraphOutput::Wide || global.verbose > 0;
+            output.text(&graph::table(&report, Paint(output.color), wide));
+        }
+        GraphOutput::Csv => output.text(&graph::csv(&report)),
+        GraphOutput::Json => return output.document(&report, Format::Json, Exit::Yes),
+    }
+    Exit::Yes
+}
+
+fn options(input: &input::Input, args: &GraphArgs, names: &[String]) -> Result<Options, QueryError> {
+    let cluster = &input.cluster;
+    let mut namespaces = Vec::new();
+    for name in names {
+        let id = cluster.namespace(name).ok_or_else(|| {
+            let known: Vec<&str> = cluster.namespaces.iter().take(10).map(|n| &*n.name).collect();
+            QueryError {
+                message: format!("namespace `{name}` doesn't exist"),
+                helps: vec![format!("there is {}", known.join(", "))],
+            }
+        })?;
+        namespaces.push(id);
+    }
+    let from = args
+        .from
+        .iter()
+        .map(|text| Ok(cluster.resolve_client(&text.parse::<ClientSpec>()?, &input.namespace)?.what))
+        .collect::<Result<Vec<Client>, QueryError>>()?;
+    let to = args.to.iter().map(|text| server(cluster, text, &input.namespace)).collect::<Result<Vec<_>, _>>()?;
+    let ports = args.port.iter().map(|text| ports(text)).collect::<Result<Vec<L4Set>, _>>()?;
+    let ports = ports.into_iter().reduce(|a, b| a.or(&b));
+    Ok(Options { pods: args.pods, namespaces, from, to, ports })
+}
+
+/// What `--to` names, as an end: a Service stands for its pods.
+fn server(cluster: &Cluster, text: &str, namespace: &str) -> Result<Client, QueryError> {
+    if text == "internet" {
+        return Ok(Client::Internet);
+    }
+    let text = text.strip_prefix("ip:").unwrap_or(text);
+    let found = cluster.resolve_target(&text.parse::<TargetSpec>()?, namespace)?.what;
+    let pods = |service: crate::model::ServiceId| -> Vec<PodId> {
+        let ports = &cluster.services[service.index()].ports;
+        let mut pods: Vec<PodId> =
+            ports.iter().flat_map(|p| cluster.backends(service, p)).filter_map(|b| b.pod).collect();
+        pods.sort_unstable();
+        pods.dedup();
+        pods
+    };
+    Ok(match found {
+        Target::Service(id) | Target::ServiceAddress(id, _) | Target::NodePort(id, _) => Client::Pods(pods(id)),
+        Target::Pods(pods) => Client::Pods(pods),
+        Target::PodByName(pod) => Client::Pods(vec![pod]),
+        Target::Node(node) => Client::Node(node),
+        Target::Address(ip) => Client::Address(ip),
+        Target::Name(_) => Client::Internet,
+    })
+}
+
+/// `80`, `8000-8090`, `53/udp`.
+fn ports(text: &str) -> Result<L4Set, QueryError> {
+    let wrong = |what: &str| QueryError {
+        message: format!("`{text}` is not a port: {what}"),
+        helps: vec!["write PORT[-PORT][/PROTOCOL], such as 80, 8000-8090 or 53/udp".to_owned()],
+    };
+    let (ports, protocol) = match text.split_once('/') {
+        None => (text, Protocol::Tcp),
+        Some((ports, name)) => match Protocol::parse(name) {
+            Some(protocol) if Protocol::WITH_PORTS.contains(&protocol) => (ports, protocol),
+            _ => return Err(wrong("the protocol is one of tcp, udp, sctp")),
+        },
+    };
+    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+    match (first.parse::<u16>(), last.parse::<u16>()) {
+        (Ok(first), Ok(last)) if 0 < first && first <= last => Ok(L4Set::range(protocol, first, last)),
+        _ => Err(wrong("ports are 1 to 65535")),
+    }
+}

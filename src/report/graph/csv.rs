@@ -1,0 +1,53 @@
+//! `-o csv`: a line for each pair of ends, state and protocol; above a bound, lists of ends in one cell.
+
+use super::{GraphEdge, GraphReport, PortRange};
+
+/// The edges as RFC 4180 text with a header.
+pub fn csv(report: &GraphReport) -> String {
+    let mut out = String::from("client,server,state,protocol,ports,rules\r\n");
+    for edge in &report.edges {
+        let rules = rules(report, edge);
+        for (state, ranges) in [("open", &edge.open), ("partial", &edge.partial), ("unknown", &edge.unknown)] {
+            for PortRange { protocol, ports } in ranges {
+                let ports = ports.as_deref().unwrap_or_default();
+                let cells = [&edge.from.join(" "), &edge.to.join(" "), state, protocol, ports, &rules];
+                let cells: Vec<String> = cells.into_iter().map(cell).collect();
+                out.push_str(&cells.join(","));
+                out.push_str("\r\n");
+            }
+        }
+    }
+    out
+}
+
+fn rules(report: &GraphReport, edge: &GraphEdge) -> String {
+    let one = |index: &usize| {
+        let place = &report.rules.get(*index)?.place;
+        Some(match (&place.file, place.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}"),
+            _ => format!("{}/{} {}", place.kind, place.name, place.path),
+        })
+    };
+    edge.rules.iter().filter_map(one).collect::<Vec<_>>().join(" ")
+}
+
+/// A cell, quoted where it must be. A cell that a spreadsheet would take for a formula gets an apostrophe before it
+/// (OWASP, "CSV Injection").
+fn cell(text: &str) -> String {
+    let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
+    let text = crate::report::safe(&text).into_owned();
+    if text.contains(['"', ',', '\n', '\r', ' ']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cell;
+
+    #[test]
+    fn cells_are_quoted_and_no_formula() {
+        assert_eq!(cell("shop/web"), "shop/web");
+        assert_eq!(cell("a,\"b\""), "\"a,\"\"b\"\"\"");
+        assert_eq!(cell("=cmd()"), "'=cmd()");
+        assert_eq!(cell("a\u{1b}b"), "a\\u{1b}b");
+    }
+}

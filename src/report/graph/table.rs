@@ -1,0 +1,132 @@
+//! `-o table`: pairs of ends where they are few, namespaces with counts where they are many.
+
+use std::collections::BTreeMap;
+
+use super::{GraphEdge, GraphReport};
+use crate::report::{Paint, safe};
+
+/// Pairs up to which each gets a line.
+const MOST_PAIRS: u64 = 200;
+/// Lines of the summary by namespace.
+const MOST_LINES: usize = 60;
+
+/// The edges for people.
+pub fn table(report: &GraphReport, paint: Paint, wide: bool) -> String {
+    let mut out = if report.counts.pairs <= MOST_PAIRS { pairs(report, paint, wide) } else { summary(report, paint) };
+    out.push_str(&total(report));
+    for note in &report.notes {
+        out.push_str(&format!("{}: {}\n", paint.cyan("note"), safe(note)));
+    }
+    out
+}
+
+fn pairs(report: &GraphReport, paint: Paint, wide: bool) -> String {
+    let labels: BTreeMap<&str, &str> = report.ends.iter().map(|e| (e.id.as_str(), e.label.as_str())).collect();
+    let label = |id: &str| safe(labels.get(id).copied().unwrap_or(id)).into_owned();
+    let mut rows = vec![["CLIENT".to_owned(), "SERVER".to_owned(), "PORTS".to_owned(), String::new()]];
+    if wide {
+        rows[0][3] = "DECIDED BY".to_owned();
+    }
+    for edge in &report.edges {
+        let by = if wide { by(report, edge) } else { String::new() };
+        let alone = edge.from.len() == 1 && edge.from == edge.to;
+        for from in &edge.from {
+            for to in edge.to.iter().filter(|to| alone || *to != from) {
+                rows.push([label(from), label(to), safe(&edge.summary).into_owned(), by.clone()]);
+            }
+        }
+    }
+    if rows.len() == 1 {
+        return String::new();
+    }
+    draw(&rows, paint) + "\n"
+}
+
+fn by(report: &GraphReport, edge: &GraphEdge) -> String {
+    let rule = |index: &usize| {
+        let place = &report.rules.get(*index)?.place;
+        let at = match (&place.file, place.line) {
+            (Some(file), Some(line)) => format!(" {file}:{line}"),
+            _ => String::new(),
+        };
+        Some(format!("{} {}{at}", place.direction, safe(&place.name)))
+    };
+    let mut all: Vec<String> = edge.rules.iter().filter_map(rule).collect();
+    all.extend(edge.unrestricted.iter().map(|d| format!("{d} no policy")));
+    all.join("; ")
+}
+
+fn summary(report: &GraphReport, paint: Paint) -> String {
+    let place: BTreeMap<&str, &str> =
+        report.ends.iter().map(|e| (e.id.as_str(), e.namespace.as_deref().unwrap_or(e.label.as_str()))).collect();
+    let mut counts: BTreeMap<(&str, &str), [u64; 2]> = BTreeMap::new();
+    for edge in &report.edges {
+        let tally = |ids: &[String]| {
+            let mut out: BTreeMap<&str, u64> = BTreeMap::new();
+            for id in ids {
+                *out.entry(place.get(id.as_str()).copied().unwrap_or_default()).or_default() += 1;
+            }
+            out
+        };
+        let alone = edge.from.len() == 1 && edge.from == edge.to;
+        let (from, to) = (tally(&edge.from), tally(&edge.to));
+        let both: Vec<String> = edge.from.iter().filter(|id| !alone && edge.to.contains(id)).cloned().collect();
+        let itself = tally(&both);
+        for (client, clients) in &from {
+            for (server, servers) in &to {
+                let mut pairs = clients * servers;
+                if client == server {
+                    pairs -= itself.get(client).copied().unwrap_or_default();
+                }
+                let entry = counts.entry((client, server)).or_default();
+                entry[usize::from(edge.open.is_empty())] += pairs;
+            }
+        }
+    }
+    let mut lines: Vec<((&str, &str), [u64; 2])> = counts.into_iter().filter(|(_, [a, b])| a + b > 0).collect();
+    lines.sort_by_key(|(names, [open, rest])| (std::cmp::Reverse(open + rest), *names));
+    let more = lines.len().saturating_sub(MOST_LINES);
+    let mut rows = vec![["FROM".to_owned(), "TO".to_owned(), "OPEN PAIRS".to_owned(), "PARTIAL OR UNKNOWN".to_owned()]];
+    for ((from, to), [open, rest]) in lines.into_iter().take(MOST_LINES) {
+        let rest = if rest == 0 { String::new() } else { rest.to_string() };
+        rows.push([safe(from).into_owned(), safe(to).into_owned(), open.to_string(), rest]);
+    }
+    let mut out = draw(&rows, paint);
+    if more > 0 {
+        out.push_str(&format!("and {more} more pairs of namespaces\n"));
+    }
+    out.push_str("\nEach pair: -o csv or -o json; fewer: -n NAMESPACE, --from, --to, --port\n");
+    out
+}
+
+fn total(report: &GraphReport) -> String {
+    let counts = &report.counts;
+    let what = if report.granularity == "pod" { "pods" } else { "workloads" };
+    let mut text = format!("{} {what}, {} pairs connected", counts.workloads, counts.pairs);
+    if counts.partial > 0 {
+        text.push_str(&format!(", {} of them between some pods only", counts.partial));
+    }
+    if counts.unknown > 0 {
+        text.push_str(&format!(", {} of them with ports that can't be told", counts.unknown));
+    }
+    text.push('\n');
+    text
+}
+
+/// Rows in columns, the first one a head; empty columns at the end are left out.
+fn draw(rows: &[[String; 4]], paint: Paint) -> String {
+    let widths: Vec<usize> =
+        (0..4).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or_default()).collect();
+    let mut out = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths).filter(|(_, w)| **w > 0) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
+        }
+        let line = line.trim_end();
+        out.push_str(&if index == 0 { paint.bold(line) } else { line.to_owned() });
+        out.push('\n');
+    }
+    out
+}

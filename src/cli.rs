@@ -48,6 +48,18 @@ Examples:
   netcheck graph -f . -n shop,web --port 5432 -o csv       two namespaces, one port
 
 -n NAMESPACE[,NAMESPACE] keeps connections with an end in one of them. Exit codes: 0 drawn, 2 usage or input error.";
+const DIFF_AFTER_HELP: &str = "\
+BEFORE and AFTER are directories, files, dumps, `-`, a git revision (git:main:deploy), or a cluster (cluster:, cluster:CONTEXT).
+Objects of -f lie under both of them.
+
+Examples:
+  netcheck diff git:main:deploy deploy                     what this branch opens and closes
+  netcheck diff git:main:deploy deploy -o markdown         the same, for a pull request
+  netcheck diff before/ after/ --fail-on opened            exit 1 if anything opens
+  netcheck diff -f deploy --with changed.yaml              what if I applied this
+  netcheck diff -f deploy --without netpol/shop/allow-dns  what if I deleted this
+
+Exit codes: 0, with --fail-on 1 where such a change is certain and 3 where it can't be told, 2 usage or input error.";
 
 const LOGS_AFTER_HELP: &str = "\
 Examples:
@@ -202,6 +214,9 @@ pub enum Command {
     /// Who can reach whom on which ports: a table, a drawing, a page to explore
     #[command(after_help = GRAPH_AFTER_HELP)]
     Graph(GraphArgs),
+    /// Say which connections a change opens and closes, and by which rule
+    #[command(after_help = DIFF_AFTER_HELP, override_usage = "netcheck diff [OPTIONS] BEFORE AFTER\n       netcheck diff [OPTIONS] -f PATH --with CHANGED")]
+    Diff(DiffArgs),
     /// Find the connection errors in a log: what was dialled, and how it failed
     #[command(after_help = LOGS_AFTER_HELP)]
     Logs(LogsArgs),
@@ -229,7 +244,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  netcheck schema check")]
     Schema {
         /// The output
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["check", "graph", "logs"]))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["check", "diff", "graph", "logs"]))]
         what: String,
     },
 }
@@ -314,6 +329,52 @@ pub enum GraphOutput {
     Csv,
     /// For machines: GraphReport, see `netcheck schema graph`
     Json,
+}
+
+/// Arguments of `diff`.
+#[derive(Args, Clone, Debug)]
+pub struct DiffArgs {
+    /// The earlier version; without it, the objects of -f
+    pub before: Option<String>,
+    /// The later version; without it, the objects of -f with --with and --without
+    pub after: Option<String>,
+    /// Exit with 1 if there is such a change
+    #[arg(long, value_name = "CHANGE")]
+    pub fail_on: Option<FailOn>,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: DiffOutput,
+}
+
+/// Changes that `diff` may fail on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// A port that was denied is allowed
+    Opened,
+    /// A port that was allowed is denied
+    Closed,
+    /// Any change of a connection
+    Any,
+}
+
+/// Output formats of `diff`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DiffOutput {
+    /// For people
+    #[default]
+    Text,
+    /// For machines: DiffReport, see `netcheck schema diff`
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// For a comment on a pull request
+    Markdown,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations of a GitHub workflow
+    Github,
+    /// A row for each change
+    Csv,
 }
 
 /// Arguments of `logs`.

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
+use netcheck::analysis::diff::{Diff, L4, Party, Version, diff};
 use netcheck::model::{Cluster, PodId, PortSet, Protocol};
 use netcheck::policy::profile::SPECIFICATION;
 use netcheck::policy::rule::{Classes, Match, Term};
@@ -259,4 +260,91 @@ fn network_policy_cases_agree() {
 #[test]
 fn admin_network_policy_cases_agree() {
     family("admin", 36);
+}
+
+/// A case's cluster as the other analyser sees it.
+fn seen(path: &Path) -> (Cluster, Policies, Expected) {
+    let mut cluster = load(path);
+    cluster.pods.iter_mut().for_each(|p| p.host_network = false);
+    let policies = Policies::lower(&cluster);
+    (cluster, policies, Expected::read(&path.join("expected.txt")))
+}
+
+fn ports_in(l4: &L4) -> Ports {
+    l4.iter().map(|(protocol, ports)| (protocol, ports.clone())).collect()
+}
+
+/// What a difference says of a pair: ports before and after; none where it says nothing.
+fn told(diff: &Diff, from: &End, to: &End) -> Option<(Ports, Ports)> {
+    let is = |party: &Party, end: &End| match (party, end) {
+        (Party::Workload { namespace, kind, name }, End::Workload(text)) => {
+            *text == format!("{namespace}/{name}[{kind}]")
+        }
+        (Party::Outside(ranges), End::Range(at, _)) => {
+            let at = IpAddr::V4(Ipv4Addr::from(*at));
+            ranges.iter().any(|(first, last)| *first <= at && at <= *last)
+        }
+        _ => false,
+    };
+    let mut found = diff.changes.iter().filter(|c| is(&c.client.party, from) && is(&c.server.party, to));
+    let change = found.next()?;
+    assert!(found.next().is_none(), "{from:?} => {to:?} is told twice");
+    assert!(change.before.unknown.is_empty() && change.after.unknown.is_empty());
+    assert!(!change.causes.is_empty(), "{from:?} => {to:?} has no cause");
+    Some((ports_in(&change.before.allowed), ports_in(&change.after.allowed)))
+}
+
+/// The difference of two cases is the set difference of what is expected of them.
+fn difference(before: &str, after: &str) {
+    let Some(root) = common::shared("oracle/cases/networkpolicy") else { return };
+    let (old, old_policies, old_expected) = seen(&root.join(before));
+    let (new, new_policies, new_expected) = seen(&root.join(after));
+    let profile = Profile::settled("oracle", Choices { ip_block: Classes::OUTSIDE, ..SPECIFICATION });
+    let version = |cluster, policies| Version { cluster, policies, profile: &profile };
+    let found = diff(version(&old, &old_policies), version(&new, &new_policies));
+    assert!(found.added.is_empty() && found.removed.is_empty(), "{:?} {:?}", found.added, found.removed);
+
+    let workloads = |cluster: &Cluster| -> BTreeSet<End> {
+        (0..cluster.pods.len()).map(|i| End::Workload(named(cluster, PodId(i as u32)))).collect()
+    };
+    let ends = workloads(&old);
+    assert_eq!(ends, workloads(&new));
+    let mut addresses = samples(&old_policies, &old_expected);
+    addresses.extend(samples(&new_policies, &new_expected));
+    let taken: BTreeSet<IpAddr> = old.pods.iter().chain(&new.pods).flat_map(|p| p.ips.iter().copied()).collect();
+    addresses.retain(|a| !taken.contains(&IpAddr::V4(*a)));
+    let outside: Vec<End> = addresses.iter().map(|a| End::Range(u32::from(*a), u32::from(*a))).collect();
+
+    let (mut differ, mut pairs) = (0, 0);
+    let far = |e: &&End| !matches!(e, End::Workload(_));
+    for from in ends.iter().chain(&outside) {
+        for to in ends.iter().chain(&outside).filter(|to| *to != from && !(far(&from) && far(to))) {
+            pairs += 1;
+            let expected = (old_expected.between(from, to), new_expected.between(from, to));
+            let expected = (expected.0 != expected.1).then_some(expected);
+            differ += usize::from(expected.is_some());
+            assert_eq!(told(&found, from, to), expected, "{before} to {after}: {from:?} => {to:?}");
+        }
+    }
+    eprintln!("{before} to {after}: {differ} of {pairs} pairs differ");
+    assert!(differ > 0 || before == after, "the cases don't differ");
+}
+
+#[test]
+fn differences_are_those_of_the_expected_connections() {
+    let cases = [
+        "semanticDiff-same-topologies-old2",
+        "semanticDiff-same-topologies-old3",
+        "semanticDiff-same-topologies-new1",
+        "semanticDiff-same-topologies-new2",
+    ];
+    for before in cases {
+        for after in cases.iter().filter(|c| **c != before) {
+            difference(before, after);
+        }
+    }
+    difference("test_with_named_ports", "test_with_named_ports_changed_netpol");
+    difference("test_with_named_ports", "test_with_named_ports_changed_netpol_2");
+    difference("test_with_named_ports_changed_netpol", "test_with_named_ports");
+    difference("test_with_named_ports", "test_with_named_ports");
 }

@@ -304,7 +304,8 @@ impl<'a> Explainer<'a> {
             .collect()
     }
 
-    fn culprits(&self, leg: &Leg) -> Vec<Culprit> {
+    /// The policies that deny or isolate on a leg, or may decide it.
+    pub(crate) fn culprits(&self, leg: &Leg) -> Vec<Culprit> {
         let mut out: Vec<Culprit> = Vec::new();
         let mut push = |new: Culprit| {
             if !out.iter().any(|c| c.origin == new.origin && c.path == new.path) {
@@ -375,7 +376,7 @@ impl<'a> Explainer<'a> {
     }
 
     /// The rule that decided, down to the peer where it lists any.
-    fn rule_path(&self, rule: &RuleRef) -> FieldPath {
+    pub(crate) fn rule_path(&self, rule: &RuleRef) -> FieldPath {
         let kind = self.evaluator.policies.info(rule.policy).kind;
         let part = rule.peer.map_or(RulePart::Rule, RulePart::Peer);
         field_path(kind, rule, part)

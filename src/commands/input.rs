@@ -10,7 +10,7 @@ use crate::policy::{Policies, Profile};
 use crate::report::snippet;
 use crate::source::unread::Unread;
 use crate::source::wire::Loaded;
-use crate::source::{Diagnostic, Loader, Options, Severity, SourceMap};
+use crate::source::{self, Diagnostic, Loader, Options, Severity, SourceMap};
 
 use super::Output;
 #[cfg(feature = "live")]
@@ -27,11 +27,38 @@ pub(super) struct Input {
     pub(super) unread: Vec<Unread>,
 }
 
+/// Objects as they were read, with what is to be laid over them.
+#[derive(Clone, Debug)]
+pub(super) struct Raw {
+    pub(super) objects: Vec<Loaded>,
+    /// Objects of --with.
+    pub(super) with: Vec<Loaded>,
+    pub(super) sources: SourceMap,
+    /// The plugin that the input names.
+    pub(super) cni: Option<String>,
+    /// Namespace of objects that name none.
+    pub(super) namespace: String,
+    /// Whether that namespace is the one that is meant, too, and not only the last resort.
+    pub(super) settled: bool,
+    pub(super) unread: Vec<Unread>,
+    /// DNS was left out because nothing can stand in its way.
+    pub(super) dns_open: bool,
+}
+
 /// Reads all objects of the files, or of the cluster what the question needs, everything without one. What is wrong was
 /// written to standard error where there is none.
 pub(super) fn read(global: &Global, asking: Option<Asking<'_>>, output: &mut Output) -> Option<Input> {
+    raw(global, asking, output)?.build(true, global, output)
+}
+
+/// Reads, and builds nothing yet.
+pub(super) fn raw(global: &Global, asking: Option<Asking<'_>>, output: &mut Output) -> Option<Raw> {
     if !global.filename.is_empty() {
-        return from_files(global, output);
+        let mut loader = Loader::new(options(global, global.namespace.clone()));
+        for path in &global.filename {
+            loader.path(path);
+        }
+        return from_files(loader, global, output);
     }
     #[cfg(feature = "live")]
     return from_cluster(global, asking, output);
@@ -46,30 +73,23 @@ pub(super) fn read(global: &Global, asking: Option<Asking<'_>>, output: &mut Out
     }
 }
 
-fn from_files(global: &Global, output: &mut Output) -> Option<Input> {
-    let namespace = global.namespace.clone().unwrap_or_else(|| "default".to_owned());
-    let options = Options {
+/// How manifests are read.
+pub(super) fn options(global: &Global, namespace: Option<String>) -> Options {
+    Options {
         recursive: global.recursive,
         skip_invalid: global.skip_invalid,
-        default_namespace: global.namespace.clone(),
+        default_namespace: namespace,
         ..Options::default()
-    };
-    let mut loader = Loader::new(options);
-    for path in &global.filename {
-        loader.path(path);
     }
+}
+
+/// What a loader has read of files, and the objects of --with.
+pub(super) fn from_files(mut loader: Loader, global: &Global, output: &mut Output) -> Option<Raw> {
     let base = loader.objects();
     for path in &global.with {
         loader.path(path);
     }
-    let input = match loader.finish() {
-        Ok(input) => input,
-        Err(error) => {
-            draw(&error.diagnostics, &error.sources, output);
-            return None;
-        }
-    };
-    draw(&input.warnings, &input.sources, output);
+    let input = finish(loader, output)?;
     if global.verbose > 0 {
         for (kind, count) in &input.skipped {
             output.note(&format!(
@@ -80,28 +100,41 @@ fn from_files(global: &Global, output: &mut Output) -> Option<Input> {
     }
     let mut objects = input.objects;
     let with = objects.split_off(base);
-    let cluster = build(global, objects, with, &namespace, &input.sources, output)?;
-    let namespace = global.namespace.clone().unwrap_or_else(|| only_namespace(&cluster).unwrap_or(namespace));
-    let policies = Policies::lower(&cluster);
-    let profile = profile(global, input.cni.as_deref(), output)?;
-    Some(Input { cluster, policies, sources: input.sources, profile, namespace, unread: Vec::new() })
+    Some(Raw {
+        objects,
+        with,
+        sources: input.sources,
+        cni: input.cni,
+        namespace: global.namespace.clone().unwrap_or_else(|| "default".to_owned()),
+        settled: global.namespace.is_some(),
+        unread: Vec::new(),
+        dns_open: false,
+    })
+}
+
+/// What a loader has read, its warnings written.
+fn finish(loader: Loader, output: &mut Output) -> Option<source::Input> {
+    match loader.finish() {
+        Ok(input) => {
+            draw(&input.warnings, &input.sources, output);
+            Some(input)
+        }
+        Err(error) => {
+            draw(&error.diagnostics, &error.sources, output);
+            None
+        }
+    }
 }
 
 /// Reads what is wanted from the cluster that the flags choose.
 #[cfg(feature = "live")]
-fn from_cluster(global: &Global, asking: Option<Asking<'_>>, output: &mut Output) -> Option<Input> {
+fn from_cluster(global: &Global, asking: Option<Asking<'_>>, output: &mut Output) -> Option<Raw> {
     use crate::live::{Question, Scope};
 
     let session = cluster::connect(global, output)?;
     let namespace = global.namespace.clone().unwrap_or_else(|| session.namespace().to_owned());
-    let options = Options {
-        recursive: global.recursive,
-        skip_invalid: global.skip_invalid,
-        default_namespace: Some(namespace.clone()),
-        ..Options::default()
-    };
     // What is laid over comes first: it may ask for more of the cluster.
-    let mut loader = Loader::new(options);
+    let mut loader = Loader::new(options(global, Some(namespace.clone())));
     for path in &global.with {
         loader.path(path);
     }
@@ -127,37 +160,51 @@ fn from_cluster(global: &Global, asking: Option<Asking<'_>>, output: &mut Output
             return None;
         }
     };
-    let input = match loader.finish() {
-        Ok(input) => input,
-        Err(error) => {
-            draw(&error.diagnostics, &error.sources, output);
-            return None;
-        }
-    };
-    draw(&input.warnings, &input.sources, output);
+    let input = finish(loader, output)?;
     cluster::tell(global, &gathered, output);
     let mut laid = input.objects;
     let mut objects = laid.split_off(with);
     distinct(&mut objects);
-    let mut built = build(global, objects, laid, &namespace, &input.sources, output)?;
-    if gathered.dns_open {
-        // It was left out because nothing can stand in its way: nothing was assumed that matters.
-        built.assumptions.clear();
-    }
-    let policies = Policies::lower(&built);
-    let profile = profile(global, gathered.plugin, output)?;
-    Some(Input { cluster: built, policies, sources: input.sources, profile, namespace, unread: gathered.unread })
+    Some(Raw {
+        objects,
+        with: laid,
+        sources: input.sources,
+        cni: gathered.plugin.map(str::to_owned),
+        namespace,
+        settled: true,
+        unread: gathered.unread,
+        dns_open: gathered.dns_open,
+    })
 }
 
-/// Lays changed objects over the others, and builds the cluster.
-fn build(
-    global: &Global,
+impl Raw {
+    /// Builds the cluster; with `changes`, of the objects with --with laid over them and --without taken away.
+    pub(super) fn build(self, changes: bool, global: &Global, output: &mut Output) -> Option<Input> {
+        let namespace = self.namespace;
+        let mut objects = self.objects;
+        if changes {
+            objects = changed(objects, self.with, global, &namespace, output)?;
+        }
+        let mut cluster = cluster_of(objects, &namespace, &self.sources, output)?;
+        if self.dns_open {
+            // It was left out because nothing can stand in its way: nothing was assumed that matters.
+            cluster.assumptions.clear();
+        }
+        let namespace = if self.settled { namespace } else { only_namespace(&cluster).unwrap_or(namespace) };
+        let policies = Policies::lower(&cluster);
+        let profile = profile(global, self.cni.as_deref(), output)?;
+        Some(Input { cluster, policies, sources: self.sources, profile, namespace, unread: self.unread })
+    }
+}
+
+/// Lays changed objects over the others, and takes away those of --without.
+pub(super) fn changed(
     objects: Vec<Loaded>,
     with: Vec<Loaded>,
+    global: &Global,
     namespace: &str,
-    sources: &SourceMap,
     output: &mut Output,
-) -> Option<Cluster> {
+) -> Option<Vec<Loaded>> {
     let mut objects = if global.with.is_empty() { objects } else { overlay(objects, with, global.prune, namespace) };
     for what in &global.without {
         match without(&mut objects, what, namespace) {
@@ -172,6 +219,16 @@ fn build(
             }
         }
     }
+    Some(objects)
+}
+
+/// Builds the cluster.
+pub(super) fn cluster_of(
+    objects: Vec<Loaded>,
+    namespace: &str,
+    sources: &SourceMap,
+    output: &mut Output,
+) -> Option<Cluster> {
     let options = BuildOptions { default_namespace: namespace.to_owned(), ..BuildOptions::default() };
     match Cluster::build(objects, &options) {
         Ok(cluster) => Some(cluster),
@@ -183,7 +240,7 @@ fn build(
 }
 
 /// The plugin that was named, else the one that was found.
-fn profile(global: &Global, found: Option<&str>, output: &mut Output) -> Option<Profile> {
+pub(super) fn profile(global: &Global, found: Option<&str>, output: &mut Output) -> Option<Profile> {
     match global.cni.as_deref().or(found).unwrap_or("generic").parse::<Profile>() {
         Ok(profile) => Some(profile),
         Err(message) => {
@@ -194,7 +251,7 @@ fn profile(global: &Global, found: Option<&str>, output: &mut Output) -> Option<
 }
 
 /// Manifests have no current context: where all of them are in one namespace, it is the one that is meant.
-fn only_namespace(cluster: &Cluster) -> Option<String> {
+pub(super) fn only_namespace(cluster: &Cluster) -> Option<String> {
     let mut used = cluster.namespaces.iter().enumerate().filter(|(index, namespace)| {
         let id = NamespaceId(*index as u32);
         cluster.pods_of(id).any(|p| cluster.pods[p.index()].origin.is_some())
@@ -209,7 +266,8 @@ fn only_namespace(cluster: &Cluster) -> Option<String> {
 /// How many messages of one kind are drawn before they are counted.
 const MOST: usize = 20;
 
-fn draw(diagnostics: &[Diagnostic], sources: &SourceMap, output: &mut Output) {
+/// Draws errors and warnings to standard error.
+pub(super) fn draw(diagnostics: &[Diagnostic], sources: &SourceMap, output: &mut Output) {
     let mut errors = 0;
     for diagnostic in diagnostics.iter().filter(|d| d.severity == Severity::Error) {
         errors += 1;

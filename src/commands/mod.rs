@@ -3,12 +3,14 @@
 pub mod check;
 #[cfg(feature = "live")]
 mod cluster;
+mod diff;
 mod graph;
 mod input;
 mod logs;
 mod output;
 #[cfg(feature = "live")]
 mod rbac;
+mod sides;
 
 use std::process::ExitCode;
 
@@ -47,6 +49,7 @@ pub fn run(cli: Cli) -> Exit {
     let exit = match cli.command {
         Command::Check(args) => check::run(&cli.global, &args, &mut output),
         Command::Graph(args) => graph::run(&cli.global, &args, &mut output),
+        Command::Diff(args) => diff::run(&cli.global, &args, &mut output),
         Command::Logs(args) => logs::run(&args, &mut output),
         #[cfg(feature = "live")]
         Command::Rbac(args) => rbac::run(&cli.global, &args, &mut output),

@@ -1,8 +1,13 @@
 //! Findings and diagnostics as text and as machine-readable documents. Decisions are not made here.
 
 pub mod check;
+pub mod diff;
+pub mod finding;
+pub mod github;
 pub mod graph;
 pub mod logs;
+pub mod markdown;
+pub mod sarif;
 pub mod snippet;
 mod text;
 
@@ -13,6 +18,7 @@ pub fn schema(what: &str) -> Option<String> {
     let schema = match what {
         "check" => schemars::schema_for!(check::CheckReport),
         "graph" => schemars::schema_for!(graph::GraphReport),
+        "diff" => schemars::schema_for!(diff::DiffReport),
         "logs" => schemars::schema_for!(logs::LogReport),
         _ => return None,
     };

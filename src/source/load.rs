@@ -219,6 +219,14 @@ impl Loader {
         out
     }
 
+    /// Reads the content of a file that isn't read from disk. `found` in a directory, not named: what is no object is passed
+    /// over then.
+    pub fn bytes_of(&mut self, name: &str, bytes: Vec<u8>, found: bool) {
+        self.found = found;
+        self.bytes(name, bytes);
+        self.found = false;
+    }
+
     /// How many objects were read so far: what is read after this is laid over them by an overlay.
     pub fn objects(&self) -> usize {
         self.input.objects.len()

@@ -1,6 +1,8 @@
 //! What several integration tests share: finding the shared cases, loading manifests into a cluster.
 #![allow(dead_code)]
 
+pub mod tools;
+
 use std::path::{Path, PathBuf};
 
 use netcheck::model::{BuildOptions, Cluster};

@@ -1,11 +1,12 @@
 //! The evaluators: who reaches whom. Pure: no I/O, no clock, no text for people.
 //!
 //! [`eval`] decides one flow and says why; [`path`] asks it for every leg of the way to a target, [`ports`] for every port
-//! of a pair, [`matrix`] answers for all pairs at once.
+//! of a pair, [`matrix`] answers for all pairs at once, [`graph`] for chains of them.
 
 pub mod check;
 mod dns;
 pub mod eval;
+pub mod graph;
 pub(crate) mod matching;
 pub mod matrix;
 pub mod path;

@@ -223,6 +223,14 @@ fn pod(random: &mut Random, index: u64, namespace: &str, nodes: u64) -> Value {
     };
     let host = random.chance(6);
     let mut spec = json!({"containers": containers(random)});
+    if random.chance(3) {
+        let port = json!({"name": *random.pick(&PORT_NAMES), "containerPort": *random.pick(&PORTS), "protocol": "TCP"});
+        let mut init = json!({"name": "first", "image": "i", "ports": [port]});
+        if random.chance(2) {
+            init["restartPolicy"] = json!("Always");
+        }
+        spec["initContainers"] = json!([init]);
+    }
     if !random.chance(5) {
         spec["nodeName"] = json!(format!("node-{}", random.below(nodes)));
     }

@@ -59,7 +59,8 @@ fn endpoints(cluster: &Cluster, matrix: &Matrix<'_>, v6: bool) -> Vec<Endpoint> 
         }
     }
     out.push(Endpoint::internet());
-    let outside = |ip: IpAddr| Endpoint { kind: EndpointKind::Outside, ip: Some(ip) };
+    // An address that an object has stands for the object.
+    let outside = |ip: IpAddr| Endpoint::address(cluster, ip);
     let v4 = ["1.1.1.1", "8.8.8.8", "8.8.8.9", "10.9.9.9", "10.0.1.200", "192.168.3.3", "203.0.113.200"];
     let six = ["2001:db8::1", "fd00::99", "fd00:0:0:1::99"];
     let texts: &[&str] = if v6 { &six } else { &v4 };

@@ -84,8 +84,8 @@ fn term(random: &mut Random) -> Term {
     }
 }
 
-fn side(random: &mut Random, seldom: bool) -> Match {
-    if random.chance(if seldom { 1 } else { 4 }) && (!seldom || !random.chance(4)) {
+fn side(random: &mut Random) -> Match {
+    if random.chance(2) {
         return Match::Any;
     }
     let peer = |random: &mut Random, index: u64| Peer {
@@ -125,14 +125,14 @@ fn stage(random: &mut Random, tier: Tier) -> Stage {
         .map(|id| StagePolicy {
             policy: PolicyId(id as u32),
             namespace: None,
-            subject: selector(random, 1, false),
+            subject: if random.chance(2) { Expr::Anything } else { selector(random, 1, false) },
             priority: random.below(3) as i64,
             isolates: random.chance(2),
             rules: (0..random.below(4))
                 .map(|index| Rule {
                     index: index as u32,
-                    source: side(random, true),
-                    destination: side(random, true),
+                    source: side(random),
+                    destination: side(random),
                     l4: l4(random),
                     action: if only_allow {
                         Action::Allow(Vec::new())
@@ -172,6 +172,8 @@ pub fn composition(random: &mut Random) -> Composition {
         choices: Choices {
             ip_block: *random.pick(&[Classes::ALL, Classes::OUTSIDE, Classes::POD | Classes::OWN_NODE]),
             own_node_egress: random.chance(2),
+            own_node_ingress: random.chance(2),
+            init_container_ports: random.chance(2),
             end_port: random.chance(2),
             ..SPECIFICATION
         },

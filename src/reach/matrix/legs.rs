@@ -199,7 +199,7 @@ impl Work<'_> {
     fn exempt(&self, place: Place, clients: &mut Matched) {
         let n = self.n();
         match (self.direction, place) {
-            (Direction::Ingress, Place::Pod) => {
+            (Direction::Ingress, Place::Pod) if self.own_node != OwnNode::Judged => {
                 let (mut own, mut unknown) = (Vec::new(), Vec::new());
                 for node in 0..self.columns.nodes.len() as u32 {
                     own.push(self.columns.index(Column::Nodes(node, Relation::Own)));
@@ -209,8 +209,13 @@ impl Work<'_> {
                     return;
                 }
                 let own = Set::from_sorted(own, n);
-                clients.yes = clients.yes.or(&own, n);
-                clients.maybe = clients.maybe.or(&Set::from_sorted(unknown, n), n).minus(&clients.yes, n);
+                let mut perhaps = Set::from_sorted(unknown, n);
+                if self.own_node == OwnNode::Exempt {
+                    clients.yes = clients.yes.or(&own, n);
+                } else {
+                    perhaps = perhaps.or(&own, n);
+                }
+                clients.maybe = clients.maybe.or(&perhaps, n).minus(&clients.yes, n);
             }
             (Direction::Egress, Place::OwnNode) if self.own_node == OwnNode::Disputed => {
                 clients.maybe = Set::all(n).minus(&clients.yes, n);

@@ -134,27 +134,55 @@ pub struct Matrix<'a> {
 struct Layer<'c> {
     choices: Choices,
     composition: &'c Composition,
-    own_node: OwnNode,
+    /// For ingress and for egress. Only one of the two has a pod at the near end and its node at the far one, so that how
+    /// they go together makes no difference.
+    own_node: [OwnNode; 2],
 }
 
-fn layers(compositions: &[Composition], ip_blocks: bool, ports_with_end: bool) -> Vec<Layer<'_>> {
+/// A layer that was worked out: another that comes to the same is skipped.
+#[derive(PartialEq)]
+struct Done {
+    end_port: bool,
+    init: bool,
+    own_node: [OwnNode; 2],
+    ingress: Vec<StageItems>,
+    egress: Vec<StageItems>,
+}
+
+/// What the policies and pods give the choices to tell apart.
+struct Asked {
+    ip_blocks: bool,
+    end_ports: bool,
+    init_ports: bool,
+}
+
+fn layers(compositions: &[Composition], asked: Asked) -> Vec<Layer<'_>> {
     let mut out: Vec<Layer<'_>> = Vec::new();
     for composition in compositions {
         let mut choices = composition.choices;
-        let exempt = !choices.own_node_egress;
+        let own_node = [choices.own_node_ingress, choices.own_node_egress]
+            .map(|judged| if judged { OwnNode::Judged } else { OwnNode::Exempt });
+        choices.own_node_ingress = false;
         choices.own_node_egress = false;
         // A pod's way to itself through a Service isn't covered.
         choices.hairpin = false;
-        if !ip_blocks {
+        if !asked.ip_blocks {
             choices.ip_block = crate::policy::rule::Classes::ALL;
         }
-        if !ports_with_end {
+        if !asked.end_ports {
             choices.end_port = true;
         }
-        let own_node = if exempt { OwnNode::Exempt } else { OwnNode::Judged };
+        if !asked.init_ports {
+            choices.init_container_ports = false;
+        }
         match out.iter_mut().find(|l| l.choices == choices) {
-            Some(layer) if layer.own_node != own_node => layer.own_node = OwnNode::Disputed,
-            Some(_) => {}
+            Some(layer) => {
+                for (known, other) in layer.own_node.iter_mut().zip(own_node) {
+                    if *known != other {
+                        *known = OwnNode::Disputed;
+                    }
+                }
+            }
             None => out.push(Layer { choices, composition, own_node }),
         }
     }
@@ -176,10 +204,15 @@ impl<'a> Matrix<'a> {
         let n = columns.universe;
         let index = Index::new(cluster, &vocabulary, &columns);
         let declared = declared(&columns);
-        let layers = layers(compositions, rules::has_ip_blocks(&compiled), rules::has_end_ports(&compiled));
+        let asked = Asked {
+            ip_blocks: rules::has_ip_blocks(&compiled),
+            end_ports: rules::has_end_ports(&compiled),
+            init_ports: columns.named.iter().flatten().any(|(_, _, _, init)| *init),
+        };
+        let layers = layers(compositions, asked);
         let mut sharing = Sharing::default();
         let mut lowered: Vec<Lowering<'_, '_>> = Vec::new();
-        let mut done: Vec<(bool, OwnNode, Vec<StageItems>, Vec<StageItems>)> = Vec::new();
+        let mut done: Vec<Done> = Vec::new();
         let mut legs: Vec<[Legs; 2]> = Vec::new();
         for layer in &layers {
             let before = lowered.first();
@@ -187,27 +220,26 @@ impl<'a> Matrix<'a> {
             let ingress = lowering.stages(layer.composition, Direction::Ingress);
             let egress = lowering.stages(layer.composition, Direction::Egress);
             lowered.push(lowering);
-            let same = |(end, own, i, e): &(bool, OwnNode, Vec<StageItems>, Vec<StageItems>)| {
-                *end == layer.choices.end_port && *own == layer.own_node && *i == ingress && *e == egress
-            };
-            if done.iter().any(same) {
+            let (end_port, init) = (layer.choices.end_port, layer.choices.init_container_ports);
+            let this = Done { end_port, init, own_node: layer.own_node, ingress, egress };
+            if done.contains(&this) {
                 continue;
             }
-            let ports = rules::rule_ports(&compiled, layer.choices.end_port);
+            let ports = rules::rule_ports(&compiled, end_port, init);
             let work = |stages, direction| Work {
                 columns: &columns,
                 stages,
                 ports: &ports,
                 declared: &declared,
                 direction,
-                own_node: layer.own_node,
+                own_node: layer.own_node[usize::from(direction == Direction::Egress)],
             };
             let (i, e) = rayon::join(
-                || work(ingress.as_slice(), Direction::Ingress).legs(),
-                || work(egress.as_slice(), Direction::Egress).legs(),
+                || work(this.ingress.as_slice(), Direction::Ingress).legs(),
+                || work(this.egress.as_slice(), Direction::Egress).legs(),
             );
             legs.push([i, e]);
-            done.push((layer.choices.end_port, layer.own_node, ingress, egress));
+            done.push(this);
         }
         let taint = Taint::new(cluster, policies, &columns);
         let (rows, row_of) = rows(&legs, &taint, n);
@@ -385,11 +417,11 @@ impl<'a> Matrix<'a> {
 
 /// The named ports of each distinct list, as a pod declares them.
 fn declared(columns: &Columns) -> Vec<Vec<ContainerPort>> {
-    let port = |(name, protocol, number): &(crate::model::Str, Protocol, u16)| ContainerPort {
+    let port = |(name, protocol, number, init): &vocabulary::NamedPort| ContainerPort {
         name: Some(name.clone()),
         number: *number,
         protocol: *protocol,
-        container: ContainerKind::Regular,
+        container: if *init { ContainerKind::Init } else { ContainerKind::Regular },
     };
     columns.named.iter().map(|list| list.iter().map(port).collect()).collect()
 }

@@ -196,12 +196,14 @@ pub(super) struct RulePorts {
     pub(super) fixed: L4Set,
     /// Names, with the protocol where the rule gives one.
     pub(super) named: Vec<(Option<Protocol>, Str)>,
+    /// Whether ports of plain init containers count.
+    init: bool,
 }
 
 impl RulePorts {
-    pub(super) fn new(l4: &L4, end_port: bool) -> Self {
+    pub(super) fn new(l4: &L4, end_port: bool, init: bool) -> Self {
         let matches = match l4 {
-            L4::Any => return Self { fixed: L4Set::all(), named: Vec::new() },
+            L4::Any => return Self { fixed: L4Set::all(), named: Vec::new(), init },
             L4::OneOf(matches) => matches,
         };
         let mut fixed = Vec::new();
@@ -221,7 +223,7 @@ impl RulePorts {
         }
         named.sort();
         named.dedup();
-        Self { fixed: L4Set::from_unsorted(fixed), named }
+        Self { fixed: L4Set::from_unsorted(fixed), named, init }
     }
 
     /// The ports on a destination that declares these; nothing but a pod declares any.
@@ -229,7 +231,7 @@ impl RulePorts {
         let mut out = self.fixed.clone();
         for (protocol, name) in &self.named {
             for port in declared.unwrap_or_default() {
-                if port.container != ContainerKind::Init
+                if (port.container != ContainerKind::Init || self.init)
                     && port.name.as_ref() == Some(name)
                     && protocol.is_none_or(|p| p == port.protocol)
                 {
@@ -325,12 +327,13 @@ mod tests {
 
     #[test]
     fn rules_without_a_protocol_cover_protocols_without_ports() {
-        let any = RulePorts::new(&L4::Any, true).on(None);
+        let any = RulePorts::new(&L4::Any, true, false).on(None);
         assert!(any.is_all() && any.contains(Protocol::Icmp, 0) && any.contains(Protocol::Other(47), 0));
-        let tcp = RulePorts::new(&l4(Some(Protocol::Tcp), Ports::All), true).on(None);
+        let tcp = RulePorts::new(&l4(Some(Protocol::Tcp), Ports::All), true, false).on(None);
         assert_eq!(tcp.to_string(), "TCP");
         assert!(!tcp.contains(Protocol::Udp, 1));
-        let not = RulePorts::new(&l4(Some(Protocol::Udp), Ports::NotIn(vec![(0, 99), (200, 65535)])), true).on(None);
+        let not =
+            RulePorts::new(&l4(Some(Protocol::Udp), Ports::NotIn(vec![(0, 99), (200, 65535)])), true, false).on(None);
         assert_eq!(not.to_string(), "UDP 100-199");
     }
 
@@ -338,9 +341,11 @@ mod tests {
     fn named_ports_are_the_destinations_own() {
         let declared =
             |container| ContainerPort { name: Some("http".into()), number: 8080, protocol: Protocol::Tcp, container };
-        let rule = RulePorts::new(&l4(Some(Protocol::Tcp), Ports::Named("http".into())), true);
+        let rule = RulePorts::new(&l4(Some(Protocol::Tcp), Ports::Named("http".into())), true, false);
         assert_eq!(rule.on(Some(&[declared(ContainerKind::Sidecar)])).to_string(), "TCP 8080");
         assert!(rule.on(Some(&[declared(ContainerKind::Init)])).is_empty());
+        let with_init = RulePorts::new(&l4(Some(Protocol::Tcp), Ports::Named("http".into())), true, true);
+        assert_eq!(with_init.on(Some(&[declared(ContainerKind::Init)])).to_string(), "TCP 8080");
         assert!(rule.on(None).is_empty());
     }
 
@@ -352,8 +357,8 @@ mod tests {
             ports: Ports::Range(80, 90),
             end_port: true,
         }]);
-        assert_eq!(RulePorts::new(&rule, true).on(None).to_string(), "TCP 80-90");
-        assert_eq!(RulePorts::new(&rule, false).on(None).to_string(), "TCP 80");
+        assert_eq!(RulePorts::new(&rule, true, false).on(None).to_string(), "TCP 80-90");
+        assert_eq!(RulePorts::new(&rule, false, false).on(None).to_string(), "TCP 80");
     }
 
     proptest! {

@@ -71,10 +71,8 @@ struct CompiledRule {
     source: Side,
     destination: Side,
     ports: u32,
-    /// None for a log line.
+    /// None for what matches nothing, and for a log line.
     act: Option<Act>,
-    /// Allows, and holds a peer of a kind that isn't known.
-    doubtful: bool,
     precedence: u64,
 }
 
@@ -141,7 +139,9 @@ impl<'a> Compiled<'a> {
             Match::Any => false,
             Match::OneOf(peers) => peers.iter().any(|p| p.terms.contains(&Term::Unknown)),
         };
+        // Of an Allow rule with a peer of a kind that isn't known: "treat the rule as matching no traffic" (62).
         let act = match rule.action {
+            Action::Allow(_) if unknown(&rule.source) || unknown(&rule.destination) => None,
             Action::Allow(_) => Some(Act::Allow),
             Action::Deny => Some(Act::Deny),
             Action::Pass => Some(Act::Pass),
@@ -152,7 +152,6 @@ impl<'a> Compiled<'a> {
             destination: self.side(&rule.destination),
             ports: intern(&rule.l4, &mut self.port_ids, &mut self.ports),
             act,
-            doubtful: act == Some(Act::Allow) && (unknown(&rule.source) || unknown(&rule.destination)),
             precedence: rule.precedence,
         }
     }
@@ -312,9 +311,6 @@ impl<'c, 'a> Lowering<'c, 'a> {
                         Direction::Egress => &mut clients,
                     };
                     *near = self.within(subject, near);
-                    if rule.doubtful {
-                        clients = Arc::new(clients.doubted(self.n));
-                    }
                     if !clients.is_empty() && !servers.is_empty() {
                         let only = narrower(source.only.as_ref(), destination.only.as_ref());
                         out.push(Item {
@@ -344,7 +340,7 @@ impl<'c, 'a> Lowering<'c, 'a> {
             first: Item,
         }
         let mut groups: Vec<Group> = Vec::new();
-        let mut by_far: FxHashMap<(usize, u32, bool, Option<L4Set>), usize> = FxHashMap::default();
+        let mut by_far: FxHashMap<(usize, u32, Option<L4Set>), usize> = FxHashMap::default();
         for (_, _, rule, subject) in rules {
             if rule.act.is_none() {
                 continue;
@@ -361,18 +357,17 @@ impl<'c, 'a> Lowering<'c, 'a> {
                     if near.is_empty() || far.matched.is_empty() {
                         continue;
                     }
-                    let key = (Arc::as_ptr(&far.matched) as usize, rule.ports, rule.doubtful, only);
+                    let key = (Arc::as_ptr(&far.matched) as usize, rule.ports, only);
                     if let Some(group) = by_far.get(&key) {
                         groups[*group].near.push(near);
                         continue;
                     }
-                    let matched =
-                        if rule.doubtful { Arc::new(far.matched.doubted(self.n)) } else { far.matched.clone() };
+                    let matched = far.matched.clone();
                     let (clients, servers) = match direction {
                         Direction::Ingress => (matched, near.clone()),
                         Direction::Egress => (near.clone(), matched),
                     };
-                    let only = key.3.clone();
+                    let only = key.2.clone();
                     let first =
                         Item { group: 0, policy: 0, act: Act::Allow, clients, servers, ports: rule.ports, only };
                     by_far.insert(key, groups.len());
@@ -443,8 +438,8 @@ fn clauses(
 }
 
 /// The ports of every rule, before names are resolved.
-pub(super) fn rule_ports(compiled: &Compiled<'_>, end_port: bool) -> Vec<RulePorts> {
-    compiled.ports.iter().map(|l4| RulePorts::new(l4, end_port)).collect()
+pub(super) fn rule_ports(compiled: &Compiled<'_>, end_port: bool, init: bool) -> Vec<RulePorts> {
+    compiled.ports.iter().map(|l4| RulePorts::new(l4, end_port, init)).collect()
 }
 
 /// Whether what an ipBlock may match makes a difference to any term.

@@ -52,11 +52,6 @@ impl Matched {
         Self { yes: within.minus(&self.yes, n).minus(&self.maybe, n), maybe: self.maybe.clone() }
     }
 
-    /// What is certain made possible.
-    pub(super) fn doubted(&self, n: u32) -> Self {
-        Self { yes: Set::empty(), maybe: self.possible(n) }
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.yes.is_empty() && self.maybe.is_empty()
     }

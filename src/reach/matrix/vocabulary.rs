@@ -21,8 +21,9 @@ pub(super) struct Key {
     whole: bool,
 }
 
-/// A named port that policies mention, as a pod declares it.
-pub(super) type NamedPort = (Str, Protocol, u16);
+/// A named port that policies mention, as a pod declares it, and whether a plain init container does: not every plugin
+/// counts those (28).
+pub(super) type NamedPort = (Str, Protocol, u16, bool);
 
 /// What the policies mention.
 #[derive(Debug, Default)]
@@ -176,8 +177,10 @@ impl Vocabulary {
     pub(super) fn named_ports(&self, ports: &[ContainerPort]) -> Vec<NamedPort> {
         let mut out: Vec<NamedPort> = ports
             .iter()
-            .filter(|p| p.container != ContainerKind::Init)
-            .filter_map(|p| Some((p.name.clone().filter(|n| self.port_names.contains(n))?, p.protocol, p.number)))
+            .filter_map(|p| {
+                let name = p.name.clone().filter(|n| self.port_names.contains(n))?;
+                Some((name, p.protocol, p.number, p.container == ContainerKind::Init))
+            })
             .collect();
         out.sort_unstable();
         out.dedup();

@@ -61,6 +61,16 @@ Examples:
 
 Exit codes: 0, with --fail-on 1 where such a change is certain and 3 where it can't be told, 2 usage or input error.";
 
+const AUDIT_AFTER_HELP: &str = "\
+Examples:
+  netcheck audit -f examples/shop
+  netcheck audit -f . -n shop,web -o wide    these namespaces alone
+  netcheck audit -f . --fail-on warning --baseline baseline.json    in CI: only what is new
+  netcheck audit -f . --write-baseline baseline.json
+
+Exit codes: 0 done, 1 a finding of --fail-on, 2 usage or input error. Each code has a page under docs/codes.
+Accepted findings: annotation `netcheck.dev/ignore: \"NC1014: reason\"` on a policy or namespace, or netcheck.yaml.";
+
 const LOGS_AFTER_HELP: &str = "\
 Examples:
   kubectl logs --previous api | netcheck logs
@@ -214,6 +224,9 @@ pub enum Command {
     /// Who can reach whom on which ports: a table, a drawing, a page to explore
     #[command(after_help = GRAPH_AFTER_HELP)]
     Graph(GraphArgs),
+    /// What the policies really do: who is isolated by which, and what is probably wrong with them
+    #[command(after_help = AUDIT_AFTER_HELP)]
+    Audit(AuditArgs),
     /// Say which connections a change opens and closes, and by which rule
     #[command(after_help = DIFF_AFTER_HELP, override_usage = "netcheck diff [OPTIONS] BEFORE AFTER\n       netcheck diff [OPTIONS] -f PATH --with CHANGED")]
     Diff(DiffArgs),
@@ -244,7 +257,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  netcheck schema check")]
     Schema {
         /// The output
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["check", "diff", "graph", "logs"]))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["audit", "audit-baseline", "check", "diff", "graph", "logs"]))]
         what: String,
     },
 }
@@ -329,6 +342,40 @@ pub enum GraphOutput {
     Csv,
     /// For machines: GraphReport, see `netcheck schema graph`
     Json,
+}
+
+/// Arguments of `audit`.
+#[derive(Args, Clone, Debug)]
+pub struct AuditArgs {
+    /// Exit 1 where a finding is as grave as `error`, `warning` or `note`, or has this code; several by commas
+    #[arg(long, value_name = "SEVERITY|CODE", value_delimiter = ',')]
+    pub fail_on: Vec<String>,
+    /// Findings that are accepted, with reasons [default: netcheck.yaml where it exists]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Leave out the findings that this file holds
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Write the findings of now to a file, as a baseline
+    #[arg(long, value_name = "FILE")]
+    pub write_baseline: Option<PathBuf>,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: AuditOutput,
+}
+
+/// Output formats of `audit`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum AuditOutput {
+    /// For people
+    #[default]
+    Text,
+    /// For people, with every workload, every policy and every finding, suppressed ones too
+    Wide,
+    /// For machines: AuditReport, see `netcheck schema audit`
+    Json,
+    /// The same as YAML
+    Yaml,
 }
 
 /// Arguments of `diff`.

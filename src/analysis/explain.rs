@@ -15,6 +15,7 @@ use crate::policy::{Composition, PolicyId};
 use crate::reach::eval::{Reason, StepResult};
 use crate::reach::{Check, Decision, Endpoint, EndpointCheck, Evaluator, Flow, Leg, Outcome};
 use crate::source::{FieldPath, Origin};
+pub(crate) use mismatch::slip;
 pub use mismatch::{Declared, Mismatch, Missed, NotAPod, Similar};
 
 /// Which part of the way a leg belongs to.

@@ -1,5 +1,6 @@
 //! Verdicts turned into findings.
 
+pub mod audit;
 pub mod diff;
 pub mod explain;
 pub mod fix;

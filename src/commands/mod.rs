@@ -1,5 +1,6 @@
 //! One file per command: what was typed becomes a plan, the rooms do the work, `report` prints. No logic of theirs here.
 
+mod audit;
 pub mod check;
 #[cfg(feature = "live")]
 mod cluster;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli) -> Exit {
     let exit = match cli.command {
         Command::Check(args) => check::run(&cli.global, &args, &mut output),
         Command::Graph(args) => graph::run(&cli.global, &args, &mut output),
+        Command::Audit(args) => audit::run(&cli.global, &args, &mut output),
         Command::Diff(args) => diff::run(&cli.global, &args, &mut output),
         Command::Logs(args) => logs::run(&args, &mut output),
         #[cfg(feature = "live")]

@@ -150,11 +150,14 @@ fn duplicates(objects: &[Loaded], options: &BuildOptions) -> Vec<Diagnostic> {
     out
 }
 
+/// Labels of a namespace, its annotation for the audit, where it was read.
+type KnownNamespace = (Arc<Labels>, Option<Str>, Origin);
+
 #[derive(Default)]
 struct Builder {
     default_namespace: String,
     intern: Interner,
-    namespaces: BTreeMap<String, Option<(Arc<Labels>, Origin)>>,
+    namespaces: BTreeMap<String, Option<KnownNamespace>>,
     nodes: BTreeMap<String, Option<(wire::Node, Origin)>>,
     pods: Vec<(wire::Pod, Origin)>,
     workloads: Vec<(wire::Workload, Origin)>,
@@ -203,7 +206,8 @@ impl Builder {
                 let mut labels = o.metadata.labels;
                 labels.insert(NAMESPACE_NAME_LABEL.to_owned(), o.metadata.name.clone());
                 let labels = self.intern.labels(&labels);
-                self.namespaces.insert(o.metadata.name, Some((labels, origin)));
+                let ignore = o.metadata.annotations.get("netcheck.dev/ignore").map(|text| text.as_str().into());
+                self.namespaces.insert(o.metadata.name, Some((labels, ignore, origin)));
             }
             Object::Node(o) => {
                 self.nodes.insert(o.metadata.name.clone(), Some((o, origin)));
@@ -308,15 +312,15 @@ impl Builder {
 
     fn finish_namespaces(&mut self) {
         for (name, known) in std::mem::take(&mut self.namespaces) {
-            let (labels, origin) = match known {
-                Some((labels, origin)) => (labels, Some(origin)),
+            let (labels, ignore, origin) = match known {
+                Some((labels, ignore, origin)) => (labels, ignore, Some(origin)),
                 None => {
                     let map = BTreeMap::from([(NAMESPACE_NAME_LABEL.to_owned(), name.clone())]);
-                    (self.intern.labels(&map), None)
+                    (self.intern.labels(&map), None, None)
                 }
             };
             let name = self.intern.str(&name);
-            self.cluster.namespaces.push(Namespace { name, labels, origin, pods: 0..0, services: 0..0 });
+            self.cluster.namespaces.push(Namespace { name, labels, origin, ignore, pods: 0..0, services: 0..0 });
         }
     }
 

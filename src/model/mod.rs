@@ -66,6 +66,8 @@ pub struct Namespace {
     pub labels: Arc<Labels>,
     /// Where it was read; none where it is only mentioned by another object, so that its other labels aren't known.
     pub origin: Option<Origin>,
+    /// Annotation `netcheck.dev/ignore`: findings of the audit that are accepted here, with their reasons.
+    pub ignore: Option<Str>,
     /// Its pods: a range of [`Cluster::pods`].
     pub pods: Range<u32>,
     /// Its Services: a range of [`Cluster::services`].

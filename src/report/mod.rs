@@ -1,5 +1,6 @@
 //! Findings and diagnostics as text and as machine-readable documents. Decisions are not made here.
 
+pub mod audit;
 pub mod check;
 pub mod diff;
 pub mod finding;
@@ -16,6 +17,8 @@ pub use text::{Paint, safe};
 /// The JSON schema of a machine output, by its name on the command line.
 pub fn schema(what: &str) -> Option<String> {
     let schema = match what {
+        "audit" => schemars::schema_for!(audit::AuditReport),
+        "audit-baseline" => schemars::schema_for!(crate::analysis::audit::suppress::Baseline),
         "check" => schemars::schema_for!(check::CheckReport),
         "graph" => schemars::schema_for!(graph::GraphReport),
         "diff" => schemars::schema_for!(diff::DiffReport),

@@ -21,6 +21,7 @@ use super::diagnostic::{Diagnostic, Part, Severity};
 use super::json::{self, JsonError};
 use super::map::{JsonDocument, Layout, Source, SourceMap, Text};
 use super::object::{self, Parsed, TypeMeta};
+use super::observe::{Content, Observed, Observer};
 use super::origin::{FieldPath, Origin, SourceId};
 use super::validate;
 use super::wire::{Loaded, Object};
@@ -40,6 +41,8 @@ pub struct Options {
     pub default_namespace: Option<String>,
     /// Bounds on hostile input.
     pub limits: Limits,
+    /// Who else is shown the objects.
+    pub observer: Option<Observer>,
 }
 
 /// Bounds on what is read.
@@ -422,10 +425,12 @@ impl Loader {
         let bounds = yaml::Bounds { depth: limits.depth, nodes: limits.nodes, alias_nodes: limits.alias_nodes };
         let mut secrets = Vec::new();
         let found = self.found;
+        let observer = self.options.observer.clone();
         let read = |(number, document): (usize, &yaml::Document)| {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             let origin = Origin { source, document: number, item: None };
-            yaml::value(&text, &document.range, &bounds).map(|value| read_document(origin, &value, found))
+            yaml::value(&text, &document.range, &bounds)
+                .map(|value| read_document(origin, &value, found, observer.as_ref()))
         };
         for (batch, documents) in documents.chunks(YAML_BATCH).enumerate() {
             let first = batch * YAML_BATCH;
@@ -506,8 +511,17 @@ struct Outcome {
     objects: Vec<(Origin, Parsed)>,
 }
 
+/// Shows an object to the observer, where there is one.
+fn show(observer: Option<&Observer>, type_meta: &TypeMeta, content: Content<'_>) {
+    if let Some(Observer(show)) = observer {
+        let kind = type_meta.kind.as_deref().unwrap_or_default();
+        let api_version = type_meta.api_version.as_deref().unwrap_or_default();
+        show(Observed { kind, api_version, content });
+    }
+}
+
 /// A document: an object, or a `List` of them. `found` in a directory, not named.
-fn read_document(origin: Origin, value: &Value, found: bool) -> Outcome {
+fn read_document(origin: Origin, value: &Value, found: bool, observer: Option<&Observer>) -> Outcome {
     let type_meta = TypeMeta::of(value);
     let is_secret = |type_meta: &TypeMeta| type_meta.kind.as_deref() == Some("Secret");
     let mut secret = false;
@@ -519,6 +533,7 @@ fn read_document(origin: Origin, value: &Value, found: bool) -> Outcome {
                 let item_meta = TypeMeta::of(item).or_item_of(type_meta.api_version.as_deref(), Some(kind));
                 secret |= is_secret(&item_meta);
                 let origin = Origin { item: Some(index), ..origin };
+                show(observer, &item_meta, Content::Value(item));
                 (origin, object::from_value(origin, &item_meta, item))
             })
             .collect(),
@@ -528,6 +543,7 @@ fn read_document(origin: Origin, value: &Value, found: bool) -> Outcome {
         }
         _ => {
             secret = is_secret(&type_meta);
+            show(observer, &type_meta, Content::Value(value));
             vec![(origin, object::from_value(origin, &type_meta, value))]
         }
     };

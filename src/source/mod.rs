@@ -10,6 +10,7 @@ mod kind;
 pub mod load;
 mod map;
 mod object;
+pub mod observe;
 pub mod origin;
 mod scalar;
 mod schema;

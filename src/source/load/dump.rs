@@ -8,8 +8,9 @@ use rayon::prelude::*;
 
 use super::super::map::JsonDocument;
 use super::super::object::{self, TypeMeta};
+use super::super::observe::Content;
 use super::super::origin::{Origin, SourceId};
-use super::{Loader, json_diagnostic, not_an_object};
+use super::{Loader, json_diagnostic, not_an_object, show};
 
 /// Bytes of objects that are read side by side.
 const BATCH: usize = 8 << 20;
@@ -71,6 +72,7 @@ impl Dump {
             }
             match parsed {
                 Ok(parsed) => {
+                    show(loader.options.observer.as_ref(), &raw.type_meta, Content::Json(&raw.bytes));
                     if self.keep_items
                         && parsed.object.as_ref().is_some_and(|(kind, _)| kind.decides())
                         && let Ok(text) = std::str::from_utf8(&raw.bytes)

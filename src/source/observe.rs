@@ -1,0 +1,49 @@
+//! A second reader of the objects that are loaded.
+//!
+//! Loading keeps what connectivity needs. Whoever needs more of an object asks to be shown each one once, as it passes by,
+//! and keeps what it wants: nothing is read twice, and standard input works as a file does.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+/// An object as it is read.
+#[derive(Debug)]
+pub struct Observed<'a> {
+    /// Kind.
+    pub kind: &'a str,
+    /// `apiVersion`.
+    pub api_version: &'a str,
+    /// Its content.
+    pub content: Content<'a>,
+}
+
+/// The content of an object.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// JSON text.
+    Json(&'a [u8]),
+    /// A value.
+    Value(&'a Value),
+}
+
+impl Content<'_> {
+    /// As a type of the observer's own; none where it doesn't fit.
+    pub fn read<T: serde::de::DeserializeOwned>(self) -> Option<T> {
+        match self {
+            Self::Json(text) => serde_json::from_slice(text).ok(),
+            Self::Value(value) => T::deserialize(value).ok(),
+        }
+    }
+}
+
+/// Is shown every object.
+#[derive(Clone)]
+pub struct Observer(pub Arc<dyn Fn(Observed<'_>) + Send + Sync>);
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
+}

@@ -233,6 +233,11 @@ pub enum Command {
     /// Find the connection errors in a log: what was dialled, and how it failed
     #[command(after_help = LOGS_AFTER_HELP)]
     Logs(LogsArgs),
+    /// Save what checks and `why` need of a cluster, trimmed: no Secret values, no tokens
+    #[command(
+        after_help = "Examples:\n  netcheck snapshot -A > cluster.json              the current cluster\n  netcheck snapshot -n shop > shop.json            one namespace\n  netcheck -f dump.json snapshot > cluster.json    a dump of kubectl, trimmed\n  netcheck -f cluster.json frontend cart:8080      answers as the cluster did"
+    )]
+    Snapshot,
     /// Print the roles to ask for: what a command must be allowed to read
     #[cfg(feature = "live")]
     #[command(

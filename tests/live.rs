@@ -400,3 +400,148 @@ fn roles_to_ask_for() {
     program().args(["rbac", "probe", "-n", "shop"]).assert().code(0).stdout(contains("pods/ephemeralcontainers"));
     program().args(["rbac", "snapshot", "-A"]).assert().code(0).stdout(contains("kind: Role\n").not());
 }
+
+/// What `why` needs besides, with a secret in every place that could hold one.
+fn details() -> Vec<Value> {
+    let mut objects = cluster();
+    for object in &mut objects {
+        if object["kind"] == "Pod" && object["metadata"]["name"] == "cart-1" {
+            object["spec"]["containers"][0]["env"] = json!([{"name": "DATABASE_URL", "value": "postgres://app:hunter2@db.stock:5432/cart"}, {"name": "API_TOKEN", "value": "hunter2"}]);
+            object["spec"]["containers"][0]["args"] = json!(["--password=hunter2", "--db=db.stock:5432"]);
+            object["spec"]["containers"][0]["livenessProbe"] = json!({"httpGet": {"path": "/live", "port": 8080, "httpHeaders": [{"name": "Authorization", "value": "Bearer hunter2"}]}});
+            object["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/last-applied-configuration": "hunter2"});
+        }
+    }
+    objects.push(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "shop",
+        "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:data": {".": {}, "f:password": {}}}}]}, "data": {"password": "aHVudGVyMg=="}}));
+    objects.push(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "shop"},
+        "data": {"redis": "redis://:hunter2@cache:6379/0", "app.ini": "[db]\nhost = hunter2\npassword = hunter2\nurl = http://billing:9000/x\n"}}));
+    objects.push(json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "shop"}, "type": "Warning", "reason": "BackOff",
+        "message": "Back-off restarting failed container", "count": 3, "involvedObject": {"kind": "Pod", "name": "cart-1", "namespace": "shop"}}));
+    objects.push(json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "kindnet", "namespace": "kube-system"},
+        "spec": {"selector": {"matchLabels": {"app": "kindnet"}}, "template": {"metadata": {"labels": {"app": "kindnet"}}, "spec": {"hostNetwork": true, "containers": [{"name": "c"}]}}}}));
+    objects
+}
+
+#[test]
+fn a_snapshot_answers_as_the_cluster_did() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("cluster.json");
+    let server = ApiServer::start(details());
+    let output = server.netcheck(&["snapshot", "-A"]).assert().code(0);
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    std::fs::write(&file, &text).unwrap();
+    for leaked in ["hunter2", "aHVudGVyMg", "managedFields", "last-applied", "secret-token"] {
+        assert!(!text.contains(leaked), "{leaked} in {text}");
+    }
+    for kept in [
+        "\"kind\":\"Snapshot\"",
+        "\"capturedAt\":\"20",
+        "\"cni\":\"kube-network-policies\"",
+        "db.stock:5432",
+        "cache:6379",
+        "billing:9000",
+        "\"dataKeys\":[\"password\"]",
+        "BackOff",
+        "/live",
+    ] {
+        assert!(text.contains(kept), "{kept} not in {text}");
+    }
+    let secrets: Vec<String> = server.asked().into_iter().filter(|a| a.contains("/secrets")).collect();
+    assert_eq!(secrets.len(), 1, "{secrets:?}");
+    for (client, target) in [
+        ("frontend", "cart:8080"),
+        ("frontend", "db.stock:8080"),
+        ("deploy/worker", "cart:8080"),
+        ("frontend", "10.96.0.2:8080"),
+    ] {
+        let answer = |mut command: assert_cmd::Command| {
+            let output = command.output().unwrap();
+            let mut report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            report["cni"] = Value::Null;
+            (output.status.code(), report)
+        };
+        let live = answer(ApiServer::start(details()).netcheck(&[client, target, "-o", "json"]));
+        let mut offline = program();
+        offline.args(["-f", file.to_str().unwrap(), client, target, "-o", "json"]);
+        let saved = answer(offline);
+        assert_eq!(live.0, saved.0, "{client} {target}");
+        for field in ["verdict", "summary", "client", "target"] {
+            assert_eq!(live.1["checks"][0][field], saved.1["checks"][0][field], "{client} {target} {field}");
+        }
+    }
+    // Once more from itself: nothing changes but the time.
+    let again = program().args(["-f", file.to_str().unwrap(), "snapshot"]).output().unwrap();
+    let without_head = |text: &str| text.split_once("\"items\"").unwrap().1.to_owned();
+    assert_eq!(without_head(&String::from_utf8(again.stdout).unwrap()), without_head(&text));
+}
+
+#[test]
+fn a_snapshot_of_one_namespace_needs_rights_in_it_alone() {
+    let server =
+        ApiServer::start(details()).deny("nodes", None).deny("secrets", None).deny("pods", Some("kube-system"));
+    let output = server.netcheck(&["snapshot", "-n", "shop"]).assert().code(0).stderr(contains("secrets"));
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    assert!(text.contains("cart-1") && !text.contains("db-0"), "{text}");
+    assert!(!server.asked().iter().any(|a| a.contains("/api/v1/pods")), "{:?}", server.asked());
+}
+
+#[test]
+fn dumps_of_a_real_cluster_become_snapshots_with_the_same_answers() {
+    let shared = std::env::var("NETCHECK_SHARED").unwrap_or_else(|_| "../shared".to_owned());
+    let cases = std::path::Path::new(&shared).join("real/crash");
+    if !cases.is_dir() {
+        eprintln!("skipped: no {}", cases.display());
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut compared = 0;
+    let mut entries: Vec<_> = std::fs::read_dir(&cases).unwrap().flatten().map(|e| e.path()).collect();
+    entries.sort();
+    for case in entries.iter().step_by(7) {
+        let dump = case.join("cluster.json");
+        let whole: Value = serde_json::from_str(&std::fs::read_to_string(&dump).unwrap()).unwrap();
+        let snapshot = directory.path().join("snapshot.json");
+        let made = program().args(["-f", dump.to_str().unwrap(), "snapshot"]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        std::fs::write(&snapshot, made.stdout).unwrap();
+        let named = |kind: &str| -> Vec<(String, String)> {
+            let of = whole["items"].as_array().unwrap().iter().filter(|o| o["kind"] == kind);
+            of.map(|o| {
+                let text = |key: &str| o["metadata"][key].as_str().unwrap().to_owned();
+                (text("namespace"), text("name"))
+            })
+            .collect()
+        };
+        for (namespace, pod) in named("Pod") {
+            for (of, service) in named("Service").into_iter().take(3) {
+                let run = |file: &std::path::Path| {
+                    let client = format!("{namespace}/pod/{pod}");
+                    let target = format!("{of}/svc/{service}");
+                    let output = program()
+                        .args([
+                            "-f",
+                            file.to_str().unwrap(),
+                            "--cni",
+                            "kube-network-policies",
+                            &client,
+                            &target,
+                            "--all-ports",
+                            "-o",
+                            "json",
+                        ])
+                        .output()
+                        .unwrap();
+                    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+                    let checks: Vec<Value> = report["checks"].as_array().cloned().unwrap_or_default();
+                    let answers: Vec<Value> =
+                        checks.iter().map(|c| json!([c["verdict"], c["summary"], c["port"]])).collect();
+                    (output.status.code(), answers)
+                };
+                assert_eq!(run(&dump), run(&snapshot), "{}: {namespace}/{pod} to {of}/{service}", case.display());
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 10, "{compared} comparisons");
+}

@@ -105,8 +105,8 @@ pub(super) fn from_files(mut loader: Loader, global: &Global, output: &mut Outpu
         with,
         sources: input.sources,
         cni: input.cni,
-        namespace: global.namespace.clone().unwrap_or_else(|| "default".to_owned()),
-        settled: global.namespace.is_some(),
+        settled: global.namespace.is_some() || input.namespace.is_some(),
+        namespace: global.namespace.clone().or(input.namespace).unwrap_or_else(|| "default".to_owned()),
         unread: Vec::new(),
         dns_open: false,
     })
@@ -150,8 +150,8 @@ fn from_cluster(global: &Global, asking: Option<Asking<'_>>, output: &mut Output
             };
             session.question(&question, &mut loader)
         }
-        Some(_) => session.everything(&Scope::Cluster, &mut loader),
-        None => session.everything(&cluster::scope(global, &namespace), &mut loader),
+        Some(_) => session.everything(&Scope::Cluster, false, &mut loader),
+        None => session.everything(&cluster::scope(global, &namespace), false, &mut loader),
     };
     let gathered = match gathered {
         Ok(gathered) => gathered,

@@ -12,6 +12,7 @@ mod output;
 #[cfg(feature = "live")]
 mod rbac;
 mod sides;
+mod snapshot;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Audit(args) => audit::run(&cli.global, &args, &mut output),
         Command::Diff(args) => diff::run(&cli.global, &args, &mut output),
         Command::Logs(args) => logs::run(&args, &mut output),
+        Command::Snapshot => snapshot::run(&cli.global, &mut output),
         #[cfg(feature = "live")]
         Command::Rbac(args) => rbac::run(&cli.global, &args, &mut output),
         Command::Completion { shell } => {

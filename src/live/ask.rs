@@ -48,6 +48,8 @@ resources! {
     STATEFUL_SETS = "apps" "v1" "statefulsets" "StatefulSet" true;
     DAEMON_SETS = "apps" "v1" "daemonsets" "DaemonSet" true;
     JOBS = "batch" "v1" "jobs" "Job" true;
+ CLAIMS = "" "v1" "persistentvolumeclaims" "PersistentVolumeClaim" true;
+    STORAGE_CLASSES = "storage.k8s.io" "v1" "storageclasses" "StorageClass" false;
     CRON_JOBS = "batch" "v1" "cronjobs" "CronJob" true;
 }
 

@@ -38,6 +38,8 @@ const LARGEST: usize = 1 << 30;
 
 /// What a request expects.
 pub(super) const JSON: &str = "application/json";
+/// Names, labels and owners of objects, without the rest.
+pub(super) const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1beta1";
 /// All groups with their resources in one answer (Kubernetes 1.30), or their names alone from an older server.
 pub(super) const DISCOVERY: &str =
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";

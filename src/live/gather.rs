@@ -7,10 +7,11 @@ use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
 use super::ask::{
-    Ask, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, JOBS, NAMESPACES, NETWORK_POLICIES, NODES, PODS,
-    REPLICATION_CONTROLLERS, Resource, SERVICES, STATEFUL_SETS,
+    Ask, CLAIMS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, JOBS, NAMESPACES,
+    NETWORK_POLICIES, NODES, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, Resource, SECRETS, SERVICES, STATEFUL_SETS,
+    STORAGE_CLASSES,
 };
-use super::client::{Api, DISCOVERY, JSON};
+use super::client::{Api, DISCOVERY, JSON, METADATA};
 use super::discovery::Discovered;
 use super::error::{LiveError, Trouble};
 use super::needs::{Answer, Known, Question, Slim, needs};
@@ -252,6 +253,8 @@ fn unread(ask: &Ask) -> Option<Unread> {
         )
     } else if *resource == PODS || *resource == SERVICES {
         (Gravity::Detail, format!("{} of {place} are taken as usual, or not there", resource.plural))
+    } else if [EVENTS, CONFIG_MAPS, SECRETS, REPLICA_SETS, CLAIMS].contains(resource) {
+        (Gravity::Detail, format!("{} of {place} are not there for `netcheck why`", resource.plural))
     } else if *resource == ENDPOINT_SLICES {
         (Gravity::Detail, "endpoints are worked out from the pods".to_owned())
     } else {
@@ -270,7 +273,15 @@ pub enum Scope {
 }
 
 /// Gathers everything in a scope; every body goes to `bodies`.
-pub(super) async fn everything(api: &Api, scope: &Scope, bodies: Sender<Vec<u8>>) -> Result<Gathered, LiveError> {
+///
+/// With `details`, also what tells why a pod fails. Of Secrets only the metadata is asked for: their values don't leave
+/// the server.
+pub(super) async fn everything(
+    api: &Api,
+    scope: &Scope,
+    details: bool,
+    bodies: Sender<Vec<u8>>,
+) -> Result<Gathered, LiveError> {
     let discovered = match fetch(api, &Ask::Discovery).await?.0 {
         Answer::Discovered(discovered) => Some(discovered),
         _ => None,
@@ -291,6 +302,10 @@ pub(super) async fn everything(api: &Api, scope: &Scope, bodies: Sender<Vec<u8>>
         ],
         vec![NAMESPACES, NODES],
     );
+    if details {
+        inside.extend([EVENTS, CONFIG_MAPS, SECRETS, REPLICA_SETS, CLAIMS]);
+        outside.push(STORAGE_CLASSES);
+    }
     let mut hidden: Vec<Ask> = Vec::new();
     match &discovered {
         Some(discovered) => {
@@ -374,5 +389,9 @@ async fn pour(api: &Api, ask: &Ask, bodies: &Sender<Vec<u8>>) -> Result<(), Live
     }
     let page = |body| async move { bodies.send(body).await.map_err(|_| gone()) };
     // What came before a restart comes again: the same object twice is taken once.
-    api.pages(&ask.path(), JSON, &what, page, || {}).await
+    let accept = match ask {
+        Ask::List { resource, .. } if *resource == SECRETS => METADATA,
+        _ => JSON,
+    };
+    api.pages(&ask.path(), accept, &what, page, || {}).await
 }

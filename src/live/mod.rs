@@ -65,8 +65,8 @@ impl Session {
         })
     }
 
-    /// Reads everything in a scope.
-    pub fn everything(&self, scope: &Scope, loader: &mut Loader) -> Result<Gathered, LiveError> {
+    /// Reads everything in a scope; with `details`, also what tells why a pod fails.
+    pub fn everything(&self, scope: &Scope, details: bool, loader: &mut Loader) -> Result<Gathered, LiveError> {
         let source = loader.cluster(&self.context);
         let (bodies, mut received) = tokio::sync::mpsc::channel::<Vec<u8>>(4);
         std::thread::scope(|threads| {
@@ -79,7 +79,7 @@ impl Session {
             self.runtime.block_on(progress::beside(
                 &self.api,
                 self.progress,
-                gather::everything(&self.api, scope, bodies),
+                gather::everything(&self.api, scope, details, bodies),
             ))
         })
     }

@@ -91,6 +91,7 @@ pub fn rights(purpose: Purpose, namespaces: &[String]) -> Vec<Right> {
         if purpose == Purpose::Snapshot {
             // Names and keys come from the metadata alone, but RBAC knows no such verb.
             add(&ask::SECRETS, &["list"]);
+            add(&ask::CLAIMS, &["list"]);
         }
         let place = place.map(str::to_owned);
         let sub = |resource: &str, verb| Right {

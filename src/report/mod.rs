@@ -9,6 +9,7 @@ pub mod graph;
 pub mod logs;
 pub mod markdown;
 pub mod sarif;
+pub mod snapshot;
 pub mod snippet;
 mod text;
 

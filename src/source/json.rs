@@ -43,6 +43,10 @@ pub struct ListHead {
     pub api_version: Option<String>,
     /// `kind`, once seen.
     pub kind: Option<String>,
+    /// `cni`, which a snapshot has.
+    pub cni: Option<String>,
+    /// `namespace`, which a snapshot has.
+    pub namespace: Option<String>,
 }
 
 /// Why a stream could not be cut.
@@ -280,10 +284,12 @@ impl<R: Read> Cutter<R> {
                 continue;
             }
             let length = self.value()?;
-            if let Some(key @ ("apiVersion" | "kind")) = key.as_deref() {
+            if let Some(key @ ("apiVersion" | "kind" | "cni" | "namespace")) = key.as_deref() {
                 let value: Option<String> = serde_json::from_slice(&self.buffer[self.at - length..self.at]).ok();
                 match key {
                     "kind" => head.kind = value,
+                    "cni" => head.cni = value,
+                    "namespace" => head.namespace = value,
                     _ => head.api_version = value,
                 }
             }

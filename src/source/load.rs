@@ -91,6 +91,8 @@ pub struct Input {
     pub skipped: BTreeMap<String, usize>,
     /// The network plugin that a snapshot names.
     pub cni: Option<String>,
+    /// The namespace that a snapshot was made for.
+    pub namespace: Option<String>,
 }
 
 /// Why nothing was read: every error that was found, with the texts to draw them.
@@ -394,6 +396,10 @@ impl Loader {
                         .or_item_of(list.api_version.as_deref(), list.kind.as_deref());
                 }
                 dump.flush(self);
+                if list.kind.as_deref() == Some("Snapshot") {
+                    self.input.cni.clone_from(&list.cni);
+                    self.input.namespace.clone_from(&list.namespace);
+                }
                 let items = std::mem::take(&mut dump.items);
                 dump.documents.push(JsonDocument { range: base + start..base + end, items });
             }

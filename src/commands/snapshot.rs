@@ -1,0 +1,184 @@
+//! `netcheck snapshot`: what checks and `why` need of a cluster, as one file.
+
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
+use serde_json::Value;
+
+use super::{Exit, Output, input};
+use crate::cli::Global;
+use crate::report::snapshot::{Head, Item, Snapshot};
+use crate::source::observe::{Content, Observed, Observer};
+use crate::source::{Loader, Options};
+
+/// Writes the snapshot.
+pub(super) fn run(global: &Global, output: &mut Output) -> Exit {
+    if global.filename.is_empty() {
+        #[cfg(feature = "live")]
+        return of_cluster(global, output);
+        #[cfg(not(feature = "live"))]
+        {
+            output.error("no objects to read");
+            output.help("give a dump with -f PATH");
+            return Exit::Error;
+        }
+    }
+    let namespace = global.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    let collector = Collector::new(&namespace);
+    let mut loader = Loader::new(Options { skip_invalid: true, ..options(global, &namespace, &collector) });
+    for path in &global.filename {
+        loader.path(path);
+    }
+    let read = match loader.finish() {
+        Ok(read) => read,
+        Err(error) => {
+            input::draw(&error.diagnostics, &error.sources, output);
+            return Exit::Error;
+        }
+    };
+    let snapshot = collector.finish();
+    let cni = global.cni.clone().or(read.cni).or_else(|| snapshot.plugin().map(str::to_owned));
+    let head = Head { captured_at: None, cni, namespace: global.namespace.clone().or(read.namespace) };
+    write(&snapshot, &head, output)
+}
+
+fn options(global: &Global, namespace: &str, collector: &Collector) -> Options {
+    Options {
+        recursive: global.recursive,
+        skip_invalid: global.skip_invalid,
+        default_namespace: Some(namespace.to_owned()),
+        observer: Some(collector.observer()),
+        ..Options::default()
+    }
+}
+
+#[cfg(feature = "live")]
+fn of_cluster(global: &Global, output: &mut Output) -> Exit {
+    use super::cluster;
+
+    let Some(session) = cluster::connect(global, output) else { return Exit::Error };
+    let namespace = global.namespace.clone().unwrap_or_else(|| session.namespace().to_owned());
+    let collector = Collector::new(&namespace);
+    let mut loader = Loader::new(options(global, &namespace, &collector));
+    let gathered = match session.everything(&cluster::scope(global, &namespace), true, &mut loader) {
+        Ok(gathered) => gathered,
+        Err(error) => {
+            cluster::refuse(&error, output);
+            return Exit::Error;
+        }
+    };
+    cluster::tell(global, &gathered, output);
+    let snapshot = collector.finish();
+    let found = gathered.plugin.or(snapshot.plugin()).map(str::to_owned);
+    let head = Head { captured_at: Some(now()), cni: global.cni.clone().or(found), namespace: Some(namespace) };
+    write(&snapshot, &head, output)
+}
+
+fn write(snapshot: &Snapshot, head: &Head, output: &mut Output) -> Exit {
+    if snapshot.is_empty() {
+        output.error("there is nothing to save");
+        return Exit::Error;
+    }
+    output.text(&snapshot.document(head));
+    Exit::Yes
+}
+
+/// The time now in RFC 3339, in whole seconds (days to a date by Howard Hinnant's `civil_from_days`).
+#[cfg(feature = "live")]
+fn now() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    rfc3339(since)
+}
+
+#[cfg(feature = "live")]
+fn rfc3339(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// Trims objects as they pass by, many side by side.
+#[derive(Clone)]
+struct Collector {
+    shared: Arc<Mutex<Collected>>,
+    namespace: Arc<str>,
+}
+
+#[derive(Default)]
+struct Collected {
+    snapshot: Snapshot,
+    waiting: Vec<(String, String, Vec<u8>)>,
+    bytes: usize,
+}
+
+/// Bytes of objects that are trimmed side by side.
+const BATCH: usize = 8 << 20;
+
+impl Collector {
+    fn new(namespace: &str) -> Self {
+        Self { shared: Arc::default(), namespace: namespace.into() }
+    }
+
+    fn observer(&self) -> Observer {
+        let this = self.clone();
+        Observer(Arc::new(move |object: Observed<'_>| this.take(&object)))
+    }
+
+    fn take(&self, object: &Observed<'_>) {
+        let Ok(mut collected) = self.shared.lock() else { return };
+        match object.content {
+            Content::Value(value) => collected.snapshot.add(object.api_version, object.kind, value, &self.namespace),
+            Content::Json(text) => {
+                collected.bytes += text.len();
+                collected.waiting.push((object.api_version.to_owned(), object.kind.to_owned(), text.to_vec()));
+                if collected.bytes > BATCH {
+                    collected.flush(&self.namespace);
+                }
+            }
+        }
+    }
+
+    fn finish(&self) -> Snapshot {
+        match self.shared.lock() {
+            Ok(mut collected) => {
+                collected.flush(&self.namespace);
+                std::mem::take(&mut collected.snapshot)
+            }
+            Err(_) => Snapshot::default(),
+        }
+    }
+}
+
+impl Collected {
+    fn flush(&mut self, namespace: &str) {
+        self.bytes = 0;
+        let items: Vec<Item> = std::mem::take(&mut self.waiting)
+            .par_iter()
+            .filter_map(|(api_version, kind, text)| {
+                let value: Value = serde_json::from_slice(text).ok()?;
+                Item::of(api_version, kind, &value, namespace)
+            })
+            .collect();
+        for item in items {
+            self.snapshot.insert(item);
+        }
+    }
+}
+
+#[cfg(all(test, feature = "live"))]
+mod tests {
+    #[test]
+    fn times_are_written_as_the_api_server_writes_them() {
+        assert_eq!(super::rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(super::rfc3339(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(super::rfc3339(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(super::rfc3339(1_795_225_872), "2026-11-21T01:51:12Z");
+    }
+}

@@ -1,0 +1,304 @@
+//! A snapshot: what checks and `why` need of a cluster, trimmed, in one JSON document that can be committed and diffed.
+//!
+//! Objects come in as they are read, in any order; the document that goes out depends only on them. Never in it: values of
+//! Secrets, `managedFields`, tokens, variables and configuration that lead nowhere.
+
+mod endpoints;
+mod keep;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+use crate::analysis::logs::scrub;
+use keep::Keep;
+
+/// Who changed a policy last, as an annotation of it in a snapshot.
+pub const CHANGED_BY: &str = "netcheck/changed-by";
+/// When a policy was changed last, as an annotation of it in a snapshot.
+pub const CHANGED_AT: &str = "netcheck/changed-at";
+
+/// What a snapshot says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    /// When the cluster was read, RFC 3339; none for one made from files.
+    pub captured_at: Option<String>,
+    /// The network plugin, where it is known.
+    pub cni: Option<String>,
+    /// The namespace that names without one are in.
+    pub namespace: Option<String>,
+}
+
+/// Rank, kind, namespace, name, API version: the order of a snapshot.
+type Place = (u8, String, String, String, String);
+
+/// An object, trimmed.
+#[derive(Clone, Debug)]
+pub struct Item {
+    place: Place,
+    text: String,
+    plugin: Option<&'static str>,
+}
+
+impl Item {
+    /// What is kept of an object; none for kinds that are left out.
+    pub fn of(api_version: &str, kind: &str, object: &Value, namespace: &str) -> Option<Self> {
+        // Secrets are asked for by their metadata alone.
+        let hidden = kind == "PartialObjectMetadata";
+        let (api_version, kind) = if hidden { ("v1", "Secret") } else { (api_version, kind) };
+        let (rank, kept) = keep::of(api_version, kind)?;
+        let mut out = Map::new();
+        out.insert("apiVersion".to_owned(), api_version.into());
+        out.insert("kind".to_owned(), kind.into());
+        if let Some(Value::Object(fields)) = trim(kept, object) {
+            out.extend(fields);
+        }
+        let metadata = object.get("metadata").and_then(Value::as_object);
+        if kind == "Secret" {
+            out.insert("dataKeys".to_owned(), data_keys(object).into_iter().collect());
+        }
+        if rank == 2
+            && let Some(metadata) = metadata
+        {
+            change(metadata, &mut out);
+        }
+        let text = |key: &str| metadata.and_then(|m| m.get(key)).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let cluster_wide = matches!(rank, 0 | 1 | 12) || (rank == 2 && text("namespace").is_empty());
+        let place_namespace = match text("namespace") {
+            own if !own.is_empty() || cluster_wide => own,
+            _ => namespace.to_owned(),
+        };
+        let place = (rank, kind.to_owned(), place_namespace, text("name"), api_version.to_owned());
+        let plugin = if kind == "DaemonSet" { plugin(&place.3) } else { None };
+        Some(Self { place, text: Value::Object(out).to_string(), plugin })
+    }
+}
+
+/// A snapshot being made.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    items: BTreeMap<Place, String>,
+    plugins: BTreeSet<&'static str>,
+}
+
+impl Snapshot {
+    /// Takes what it keeps of an object. `namespace` is that of an object that names none.
+    pub fn add(&mut self, api_version: &str, kind: &str, object: &Value, namespace: &str) {
+        if let Some(item) = Item::of(api_version, kind, object, namespace) {
+            self.insert(item);
+        }
+    }
+
+    /// Takes an object that was trimmed before. Of the same object twice, the first stays.
+    pub fn insert(&mut self, item: Item) {
+        self.plugins.extend(item.plugin);
+        self.items.entry(item.place).or_insert(item.text);
+    }
+    /// The network plugin that the DaemonSets betray, where it is a single one.
+    pub fn plugin(&self) -> Option<&'static str> {
+        if self.plugins.len() == 1 { self.plugins.first().copied() } else { None }
+    }
+
+    /// How many objects it holds.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The document: an object a line, so that a diff shows which changed.
+    pub fn document(&self, head: &Head) -> String {
+        let size: usize = self.items.values().map(|item| item.len() + 2).sum();
+        let mut out = String::with_capacity(size + 200);
+        out.push_str("{\"apiVersion\":\"netcheck/v1alpha1\",\"kind\":\"Snapshot\"");
+        let fields = [("capturedAt", &head.captured_at), ("cni", &head.cni), ("namespace", &head.namespace)];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                let _ = write!(out, ",\"{name}\":{}", Value::from(value.as_str()));
+            }
+        }
+        out.push_str(",\"items\":[");
+        for (number, item) in self.items.values().enumerate() {
+            out.push_str(if number == 0 { "\n" } else { ",\n" });
+            out.push_str(item);
+        }
+        out.push_str("\n]}\n");
+        out
+    }
+}
+
+/// A value without what is not kept; none where nothing is left.
+fn trim(keep: &Keep, value: &Value) -> Option<Value> {
+    match (keep, value) {
+        (_, Value::Null) => None,
+        (Keep::All, value) => Some(sorted(value)),
+        (Keep::Fields(fields), Value::Object(map)) => {
+            let mut out = Map::new();
+            for (name, keep) in *fields {
+                if let Some(kept) = map.get(*name).and_then(|value| trim(keep, value)) {
+                    out.insert((*name).to_owned(), kept);
+                }
+            }
+            (!out.is_empty()).then(|| out.into())
+        }
+        // A field may hold nothing that is kept, an item still has its place.
+        (Keep::Each(keep), Value::Array(items)) => {
+            Some(items.iter().map(|item| trim(keep, item).unwrap_or_else(|| Map::new().into())).collect())
+        }
+        (Keep::Text, Value::String(text)) => Some(scrub(text).into_owned().into()),
+        (Keep::Variables, Value::Array(items)) => Some(items.iter().map(variable).collect()),
+        (Keep::Leads, Value::Array(items)) => {
+            let leads: Vec<Value> = items
+                .iter()
+                .filter_map(Value::as_str)
+                .flat_map(|text| endpoints::of("", text))
+                .map(Value::from)
+                .collect();
+            (!leads.is_empty()).then(|| leads.into())
+        }
+        (Keep::Command, Value::Array(items)) => {
+            let first = items.first().and_then(Value::as_str)?;
+            Some(vec![Value::from(first.split_whitespace().next().unwrap_or_default())].into())
+        }
+        (Keep::Values, Value::Object(map)) => {
+            let mut keys: Vec<(&String, &Value)> = map.iter().collect();
+            keys.sort_by_key(|(key, _)| *key);
+            let lead = |(key, value): (&String, &Value)| {
+                let leads = endpoints::of(key, value.as_str().unwrap_or_default());
+                (key.clone(), Value::from(leads.join("\n")))
+            };
+            Some(keys.into_iter().map(lead).collect::<Map<_, _>>().into())
+        }
+        _ => None,
+    }
+}
+
+/// A variable: its name, where its value comes from, where its value leads.
+fn variable(value: &Value) -> Value {
+    let name = value.get("name").and_then(Value::as_str).unwrap_or_default();
+    let mut out = Map::new();
+    out.insert("name".to_owned(), name.into());
+    if let Some(text) = value.get("value").and_then(Value::as_str) {
+        let leads = endpoints::of(name, text);
+        if !leads.is_empty() {
+            out.insert("value".to_owned(), leads.join(",").into());
+        }
+    }
+    if let Some(from) = value.get("valueFrom") {
+        out.insert("valueFrom".to_owned(), sorted(from));
+    }
+    out.into()
+}
+
+/// The same value with its keys in order: the API server and a file may write them differently.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<(&String, &Value)> = map.iter().filter(|(_, v)| !v.is_null()).collect();
+            entries.sort_by_key(|(key, _)| *key);
+            entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect::<Map<_, _>>().into()
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The keys of a Secret: of its data, whose values are passed over, or of the fields that its writers say they set.
+fn data_keys(object: &Value) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for field in ["data", "stringData"] {
+        keys.extend(object.get(field).and_then(Value::as_object).into_iter().flat_map(|m| m.keys().cloned()));
+    }
+    let listed = object.get("dataKeys").and_then(Value::as_array);
+    keys.extend(listed.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+    let writes = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    for write in writes.into_iter().flatten() {
+        for field in ["f:data", "f:stringData"] {
+            let set = write.pointer(&format!("/fieldsV1/{field}")).and_then(Value::as_object);
+            keys.extend(set.into_iter().flat_map(|m| m.keys()).filter_map(|k| k.strip_prefix("f:")).map(str::to_owned));
+        }
+    }
+    keys
+}
+
+/// Who changed an object last and when, from `managedFields`, which is not kept itself.
+fn change(metadata: &Map<String, Value>, out: &mut Map<String, Value>) {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let writes = metadata.get("managedFields").and_then(Value::as_array);
+    let last = writes
+        .into_iter()
+        .flatten()
+        .filter(|write| text(write, "subresource").is_empty() && !text(write, "time").is_empty())
+        .map(|write| (text(write, "time"), text(write, "manager")))
+        .max();
+    let annotation = |key: &str| metadata.get("annotations").and_then(|a| a.get(key)).and_then(Value::as_str);
+    let (at, by) = match (last, annotation(CHANGED_AT), annotation(CHANGED_BY)) {
+        (Some((at, by)), ..) => (at, by),
+        // A snapshot of a snapshot.
+        (None, Some(at), by) => (at.to_owned(), by.unwrap_or_default().to_owned()),
+        (None, None, _) => return,
+    };
+    if let Some(Value::Object(kept)) = out.get_mut("metadata") {
+        let annotations: Map<String, Value> =
+            [(CHANGED_AT.to_owned(), Value::from(at)), (CHANGED_BY.to_owned(), Value::from(by))].into_iter().collect();
+        kept.insert("annotations".to_owned(), annotations.into());
+    }
+}
+
+/// The plugin that a DaemonSet belongs to.
+fn plugin(daemon_set: &str) -> Option<&'static str> {
+    Some(match daemon_set {
+        "cilium" => "cilium",
+        "calico-node" | "canal" => "calico",
+        "antrea-agent" => "antrea",
+        "kube-router" => "kube-router",
+        "aws-node" => "aws-vpc-cni",
+        "ovnkube-node" => "ovn-kubernetes",
+        "kube-network-policies" | "kindnet" => "kube-network-policies",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn secrets_are_names_and_keys() {
+        let mut snapshot = Snapshot::default();
+        let secret = json!({"metadata": {"name": "db", "namespace": "shop",
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "aHVudGVyMg=="}}, "data": {"password": "aHVudGVyMg=="}});
+        snapshot.add("v1", "Secret", &secret, "default");
+        let bare = json!({"metadata": {"name": "api", "namespace": "shop",
+            "managedFields": [{"fieldsV1": {"f:data": {".": {}, "f:key": {}}, "f:type": {}}}]}});
+        snapshot.add("meta.k8s.io/v1", "PartialObjectMetadata", &bare, "default");
+        let text = snapshot.document(&Head::default());
+        assert!(!text.contains("aHVudGVyMg") && !text.contains("managedFields"), "{text}");
+        assert!(text.contains("\"dataKeys\":[\"password\"]") && text.contains("\"dataKeys\":[\"key\"]"), "{text}");
+    }
+
+    #[test]
+    fn the_order_is_that_of_kinds_and_names() {
+        let names = |order: &[(&str, &str)]| {
+            let mut snapshot = Snapshot::default();
+            for (kind, name) in order {
+                snapshot.add(
+                    "v1",
+                    kind,
+                    &json!({"metadata": {"name": name, "labels": {"b": "1", "a": "2"}}}),
+                    "default",
+                );
+            }
+            snapshot.document(&Head::default())
+        };
+        let one = names(&[("Pod", "b"), ("Namespace", "z"), ("Pod", "a")]);
+        assert_eq!(one, names(&[("Pod", "a"), ("Pod", "b"), ("Namespace", "z")]));
+        assert!(one.find("\"z\"") < one.find("\"a\",\"labels\""), "{one}");
+        assert!(one.contains(r#"{"a":"2","b":"1"}"#), "{one}");
+    }
+}

@@ -1,0 +1,199 @@
+//! Where a configured value leads: `host:port`, and nothing else of it.
+//!
+//! Passwords stand next to hosts in URLs, in DSNs and in variables of their own. What is not recognised as the name of a
+//! host or a port is not kept.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// `scheme://[user[:password]@]host[:port]`, which may be a list of hosts (Kafka, MongoDB).
+static URL: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)\b([a-z][a-z0-9+.-]*)://(?:[^\s/@]*@)?((?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?(?:,(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?)*)").ok()
+});
+/// `user:password@tcp(host:port)/database`, as Go's MySQL driver writes it.
+static GO_DSN: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)@(?:tcp|udp)6?\(((?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?)\)").ok());
+/// `host=... port=...`, as libpq and ODBC write it.
+static PAIRS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"(?i)(?:^|[\s;,?&])(host|hostname|server|addr|address|port)\s*=\s*['"]?([a-z0-9._:-]+)"#).ok()
+});
+/// `host:port` that stands alone.
+static BARE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r#"(?i)(?:^|[\s=,;"'\[(])((?:\[[0-9a-f:]+\]|[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?):[0-9]{2,5})(?:$|[\s,;"'\])/])"#,
+    )
+    .ok()
+});
+
+/// The longest value that is looked into.
+const LONGEST: usize = 1 << 20;
+/// Endpoints of one value that are kept.
+const MOST: usize = 200;
+
+/// The endpoints of a value; empty where it names none. `name` is that of its variable or key.
+pub(super) fn of(name: &str, value: &str) -> Vec<String> {
+    let value = value.get(..LONGEST).unwrap_or(value).trim();
+    let mut out = Vec::new();
+    if value.is_empty() {
+        return out;
+    }
+    let mut urls = false;
+    for found in captures(&URL, value) {
+        urls = true;
+        let scheme = found.get(1).map_or("", |m| m.as_str()).to_ascii_lowercase();
+        for host in found.get(2).map_or("", |m| m.as_str()).split(',') {
+            match (split(host), default_port(&scheme)) {
+                (Some((_, Some(_))), _) | (Some((_, None)), None) => add(&mut out, host.to_owned()),
+                (Some((host, None)), Some(port)) => add(&mut out, format!("{host}:{port}")),
+                (None, _) => {}
+            }
+        }
+    }
+    for found in captures(&GO_DSN, value) {
+        urls = true;
+        if let Some(host) = found.get(1) {
+            add(&mut out, host.as_str().to_owned());
+        }
+    }
+    if urls {
+        return out;
+    }
+    let (mut host, mut port) = (None, None);
+    for found in captures(&PAIRS, value) {
+        let text = found.get(2).map_or("", |m| m.as_str());
+        match found.get(1).map_or("", |m| m.as_str()).eq_ignore_ascii_case("port") {
+            true => port = port_of(text),
+            false if split(text).is_some_and(|(h, _)| is_host(h)) => host = Some(text.to_owned()),
+            false => {}
+        }
+    }
+    match (host, port) {
+        (Some(host), Some(port)) => add(&mut out, format!("{host}:{port}")),
+        (Some(host), None) => add(&mut out, host),
+        _ => {}
+    }
+    // Neighbours share a separator, which a match takes with it: look again from each end.
+    let mut at = 0;
+    while let Some(found) = BARE.as_ref().and_then(|pattern| pattern.captures_at(value, at)) {
+        let Some(host) = found.get(1) else { break };
+        at = host.end();
+        if split(host.as_str()).is_some_and(|(h, p)| is_host(h) && p.is_some()) {
+            add(&mut out, host.as_str().to_owned());
+        }
+    }
+    let words = name.to_ascii_lowercase();
+    let named = |ends: &[&str]| ends.iter().any(|end| words.ends_with(end));
+    if out.is_empty() && named(&["port"]) && port_of(value).is_some() {
+        out.push(value.to_owned());
+    }
+    let hosts = [
+        "host", "hosts", "hostname", "addr", "address", "server", "servers", "endpoint", "url", "uri", "broker",
+        "brokers",
+    ];
+    if out.is_empty() && named(&hosts) {
+        let all: Vec<&str> = value.split(',').map(str::trim).collect();
+        if all.iter().all(|h| is_host(h)) {
+            out.extend(all.into_iter().map(str::to_owned));
+        }
+    }
+    out
+}
+
+fn add(out: &mut Vec<String>, endpoint: String) {
+    if out.len() < MOST && !out.contains(&endpoint) {
+        out.push(endpoint);
+    }
+}
+
+fn captures<'t>(
+    pattern: &'static LazyLock<Option<Regex>>,
+    value: &'t str,
+) -> impl Iterator<Item = regex::Captures<'t>> {
+    pattern.as_ref().into_iter().flat_map(move |pattern| pattern.captures_iter(value))
+}
+
+/// A host with its port.
+fn split(text: &str) -> Option<(&str, Option<u16>)> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']')?;
+        let port = rest.strip_prefix(':').map(port_of);
+        return match port {
+            None => Some((host, None)),
+            Some(port) => Some((host, Some(port?))),
+        };
+    }
+    match text.rsplit_once(':') {
+        None => Some((text, None)),
+        Some((host, port)) => Some((host, Some(port_of(port)?))),
+    }
+}
+
+fn port_of(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port| *port > 0)
+}
+
+/// Whether a text can be a host: an address, or a DNS name with a letter in it. A token looks like one too, but for its
+/// length.
+fn is_host(text: &str) -> bool {
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return true;
+    }
+    text.len() <= 253
+        && text.bytes().any(|b| b.is_ascii_alphabetic())
+        && !text.bytes().any(|b| b.is_ascii_uppercase())
+        && text.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    Some(match scheme {
+        "http" | "ws" => 80,
+        "https" | "wss" => 443,
+        "postgres" | "postgresql" => 5432,
+        "mysql" | "mariadb" => 3306,
+        "redis" | "rediss" => 6379,
+        "mongodb" => 27017,
+        "amqp" => 5672,
+        "amqps" => 5671,
+        "nats" => 4222,
+        "ldap" => 389,
+        "ldaps" => 636,
+        "smtp" => 25,
+        "sqlserver" => 1433,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+
+    #[test]
+    fn only_host_and_port_are_kept() {
+        for (name, value, kept) in [
+            ("DATABASE_URL", "postgres://user:s3cret@db.shop:5433/app?sslmode=require", "db.shop:5433"),
+            ("DATABASE_URL", "postgres://user:p%40ss@db/app", "db:5432"),
+            ("JDBC", "jdbc:postgresql://db:5432/app?password=x", "db:5432"),
+            ("BROKERS", "kafka-0.kafka:9092,kafka-1.kafka:9092", "kafka-0.kafka:9092 kafka-1.kafka:9092"),
+            ("MONGO", "mongodb://u:p@a:27017,b:27018/x", "a:27017 b:27018"),
+            ("DSN", "root:hunter2@tcp(mysql:3306)/app", "mysql:3306"),
+            ("DSN", "host=db port=5432 user=me password=hunter2", "db:5432"),
+            ("REDIS_HOST", "redis", "redis"),
+            ("REDIS_PORT", "6379", "6379"),
+            ("API", "[fd00::1]:8080", "[fd00::1]:8080"),
+            ("PASSWORD", "hunter2", ""),
+            ("API_KEY", "sk_live_abcdef0123456789", ""),
+            ("TOKEN", "abc:def", ""),
+            ("MODE", "production", ""),
+            ("STARTED", "2024-01-01T10:20:30Z", ""),
+            ("PASSWORD", "a:b@c", ""),
+        ] {
+            assert_eq!(of(name, value).join(" "), kept, "{name}={value}");
+        }
+    }
+}

@@ -71,6 +71,16 @@ Examples:
 Exit codes: 0 done, 1 a finding of --fail-on, 2 usage or input error. Each code has a page under docs/codes.
 Accepted findings: annotation `netcheck.dev/ignore: \"NC1014: reason\"` on a policy or namespace, or netcheck.yaml.";
 
+const WHY_AFTER_HELP: &str = "\
+Examples:
+  netcheck why api -n shop -f dump.json --logs logs     one pod or workload
+  netcheck why deploy/api -n shop -f dump.json
+  netcheck why -A -f dump.json --logs logs -o json      every pod in trouble, for machines
+
+A dump is what `kubectl get pods,events,services,endpointslices,networkpolicies,… -A -o json` writes.
+
+Exit codes: 0 nothing is wrong, 1 a cause was found, 2 usage or input error, 3 can't tell.";
+
 const LOGS_AFTER_HELP: &str = "\
 Examples:
   kubectl logs --previous api | netcheck logs
@@ -230,6 +240,9 @@ pub enum Command {
     /// Say which connections a change opens and closes, and by which rule
     #[command(after_help = DIFF_AFTER_HELP, override_usage = "netcheck diff [OPTIONS] BEFORE AFTER\n       netcheck diff [OPTIONS] -f PATH --with CHANGED")]
     Diff(DiffArgs),
+    /// Why a pod crash-loops or hangs: the cause, network first, with what to do
+    #[command(after_help = WHY_AFTER_HELP)]
+    Why(WhyArgs),
     /// Find the connection errors in a log: what was dialled, and how it failed
     #[command(after_help = LOGS_AFTER_HELP)]
     Logs(LogsArgs),
@@ -262,7 +275,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  netcheck schema check")]
     Schema {
         /// The output
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["audit", "audit-baseline", "check", "diff", "graph", "logs"]))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["audit", "audit-baseline", "check", "diff", "graph", "logs", "why"]))]
         what: String,
     },
 }
@@ -427,6 +440,20 @@ pub enum DiffOutput {
     Github,
     /// A row for each change
     Csv,
+}
+
+/// Arguments of `why`.
+#[derive(Args, Clone, Debug)]
+pub struct WhyArgs {
+    /// Pods or workloads, [NAMESPACE/][KIND/]NAME; those in trouble of -n NAMESPACE or -A without
+    #[arg(value_name = "POD")]
+    pub pods: Vec<String>,
+    /// Directory with logs, NAMESPACE_POD_CONTAINER.log and NAMESPACE_POD_CONTAINER.previous.log
+    #[arg(long, value_name = "DIR")]
+    pub logs: Option<PathBuf>,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Format,
 }
 
 /// Arguments of `logs`.

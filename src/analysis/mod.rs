@@ -6,3 +6,4 @@ pub mod explain;
 pub mod fix;
 pub mod graph;
 pub mod logs;
+pub mod why;

@@ -13,6 +13,7 @@ mod output;
 mod rbac;
 mod sides;
 mod snapshot;
+mod why;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Graph(args) => graph::run(&cli.global, &args, &mut output),
         Command::Audit(args) => audit::run(&cli.global, &args, &mut output),
         Command::Diff(args) => diff::run(&cli.global, &args, &mut output),
+        Command::Why(args) => why::run(&cli.global, &args, &mut output),
         Command::Logs(args) => logs::run(&args, &mut output),
         Command::Snapshot => snapshot::run(&cli.global, &mut output),
         #[cfg(feature = "live")]

@@ -86,6 +86,11 @@ pub struct ObjectSpec {
 }
 
 impl ObjectSpec {
+    /// A pod or a workload, `[NAMESPACE/][KIND/]NAME`.
+    pub fn read(text: &str) -> Result<Self, QueryError> {
+        Self::parse(text, "pod")
+    }
+
     fn parse(text: &str, what: &str) -> Result<Self, QueryError> {
         let parts: Vec<&str> = text.split('/').collect();
         if parts.iter().any(|p| p.is_empty()) {

@@ -12,6 +12,7 @@ pub mod sarif;
 pub mod snapshot;
 pub mod snippet;
 mod text;
+pub mod why;
 
 pub use text::{Paint, safe};
 
@@ -23,6 +24,7 @@ pub fn schema(what: &str) -> Option<String> {
         "check" => schemars::schema_for!(check::CheckReport),
         "graph" => schemars::schema_for!(graph::GraphReport),
         "diff" => schemars::schema_for!(diff::DiffReport),
+        "why" => schemars::schema_for!(why::WhyReport),
         "logs" => schemars::schema_for!(logs::LogReport),
         _ => return None,
     };

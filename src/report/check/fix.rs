@@ -79,7 +79,7 @@ pub struct ChangeResult {
     pub asked: bool,
 }
 
-pub(super) fn results(facts: Facts<'_>, proposal: &Proposal) -> Vec<FixResult> {
+pub(in crate::report) fn results(facts: Facts<'_>, proposal: &Proposal) -> Vec<FixResult> {
     let changes = |all: &[Change]| all.iter().map(|c| change(facts, c)).collect();
     proposal
         .fixes
@@ -134,7 +134,7 @@ fn edit(facts: Facts<'_>, edit: &Edit) -> EditResult {
 }
 
 /// The best fix for people, and how many others there are.
-pub(super) fn text(facts: Facts<'_>, proposal: &Proposal, all: bool, paint: Paint) -> String {
+pub(in crate::report) fn text(facts: Facts<'_>, proposal: &Proposal, all: bool, paint: Paint) -> String {
     let mut out = String::new();
     for rule in &proposal.not_yours {
         let info = facts.policies.info(rule.rule.policy);

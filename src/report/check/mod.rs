@@ -1,7 +1,7 @@
 //! The answers of `check`: one machine-readable document, and the same for people.
 
 mod build;
-mod fix;
+pub(super) mod fix;
 mod text;
 mod words;
 

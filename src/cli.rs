@@ -46,6 +46,7 @@ Examples:
   netcheck graph -f examples/shop                          who reaches whom
   netcheck graph -f examples/shop --to database -o wide    who reaches the database, and by which rules
   netcheck graph -f . -n shop,web --port 5432 -o csv       two namespaces, one port
+  netcheck graph -f . -o html > graph.html                 a page to explore
 
 -n NAMESPACE[,NAMESPACE] keeps connections with an end in one of them. Exit codes: 0 drawn, 2 usage or input error.";
 const DIFF_AFTER_HELP: &str = "\
@@ -360,6 +361,14 @@ pub enum GraphOutput {
     Csv,
     /// For machines: GraphReport, see `netcheck schema graph`
     Json,
+    /// For Graphviz
+    Dot,
+    /// For Markdown
+    Mermaid,
+    /// A picture
+    Svg,
+    /// One page to explore in a browser, without a network
+    Html,
 }
 
 /// Arguments of `audit`.

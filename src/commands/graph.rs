@@ -35,12 +35,23 @@ pub(super) fn run(global: &Global, args: &GraphArgs, output: &mut Output) -> Exi
     let answer = build(&input.cluster, &input.policies, &input.profile, &options);
     let facts = Facts { cluster: &input.cluster, policies: &input.policies, sources: &input.sources };
     let evaluator = Evaluator::new(&input.cluster, &input.policies, &input.profile);
-    let report = graph::report(facts, &evaluator, &answer, &input.profile.name);
+    let wide = args.output == GraphOutput::Wide || (args.output == GraphOutput::Table && global.verbose > 0);
+    let rules = wide || matches!(args.output, GraphOutput::Csv | GraphOutput::Json | GraphOutput::Html);
+    let report = graph::report(facts, rules.then_some(&evaluator), &answer, &input.profile.name);
     match args.output {
         GraphOutput::Table | GraphOutput::Wide => {
-            let wide = args.output == GraphOutput::Wide || global.verbose > 0;
             output.text(&graph::table(&report, Paint(output.color), wide));
         }
+        GraphOutput::Dot => output.text(&graph::dot(&report)),
+        GraphOutput::Mermaid => output.text(&graph::mermaid(&report)),
+        GraphOutput::Svg => output.text(&graph::svg(&report)),
+        GraphOutput::Html => match graph::html(&report) {
+            Ok(page) => output.text(&page),
+            Err(error) => {
+                output.error(&format!("the page can't be made: {error}"));
+                return Exit::Error;
+            }
+        },
         GraphOutput::Csv => output.text(&graph::csv(&report)),
         GraphOutput::Json => return output.document(&report, Format::Json, Exit::Yes),
     }

@@ -19,9 +19,11 @@ const MOST_WHY: usize = 20_000;
 const MOST_RANGES: usize = 64;
 /// Lines of a rule that are shown.
 const MOST_LINES: usize = 60;
+/// Characters of such a line.
+const MOST_WIDTH: usize = 200;
 
-/// The document.
-pub fn report(facts: Facts<'_>, evaluator: &Evaluator<'_>, graph: &Graph, cni: &str) -> GraphReport {
+/// The document; without an evaluator, without the rules that decide.
+pub fn report(facts: Facts<'_>, evaluator: Option<&Evaluator<'_>>, graph: &Graph, cni: &str) -> GraphReport {
     let ends = ends(facts, graph);
     let id = |end: &u32| ends[*end as usize].id.clone();
     let expand = graph.pairs() <= MOST_PAIRS;
@@ -51,10 +53,11 @@ pub fn report(facts: Facts<'_>, evaluator: &Evaluator<'_>, graph: &Graph, cni: &
     for edge in &shown {
         let Some((client, server)) = edge.pairs().next() else { continue };
         asked += 1;
-        let whys = if asked <= MOST_WHY {
-            why(evaluator, &graph.ends[client as usize], &graph.ends[server as usize], &edge.ports)
-        } else {
-            Vec::new()
+        let whys = match evaluator {
+            Some(evaluator) if asked <= MOST_WHY => {
+                why(evaluator, &graph.ends[client as usize], &graph.ends[server as usize], &edge.ports)
+            }
+            _ => Vec::new(),
         };
         let mut out = GraphEdge {
             from: edge.clients.iter().map(id).collect(),
@@ -87,12 +90,12 @@ pub fn report(facts: Facts<'_>, evaluator: &Evaluator<'_>, graph: &Graph, cni: &
         edges.push(out);
     }
     let mut notes = graph.notes.clone();
-    if !expand {
+    if !expand && evaluator.is_some() {
         notes.push(format!(
             "more than {MOST_PAIRS} pairs: an edge holds many clients and servers, and its rules are those of one pair of them"
         ));
     }
-    if asked > MOST_WHY {
+    if asked > MOST_WHY && evaluator.is_some() {
         notes.push(format!("rules were looked up for the first {MOST_WHY} edges"));
     }
     GraphReport {
@@ -202,20 +205,33 @@ impl Rules<'_> {
     }
 }
 
-/// The lines that a field was written in, without their common indentation.
+/// A field as YAML: the lines it was written in, without their common indentation; what was written as JSON, converted.
 fn yaml(sources: &SourceMap, origin: Origin, path: &FieldPath) -> Option<String> {
     let place = Place::Field { origin, path: path.clone(), part: Part::Value };
     let span = sources.span(&place)?;
     let excerpt = sources.excerpt(&place)?;
     let start = span.range.start.checked_sub(excerpt.base)?;
     let end = span.range.end.checked_sub(excerpt.base)?.min(excerpt.text.len());
+    if sources.is_json(origin.source) {
+        let value: serde_json::Value = serde_json::from_str(excerpt.text.get(start..end)?).ok()?;
+        return Some(bounded(serde_saphyr::to_string(&value).ok()?.trim_end().lines()));
+    }
     let line = excerpt.text.get(..start)?.rfind('\n').map_or(0, |n| n + 1);
     let text = excerpt.text.get(line..end)?.trim_end();
     let indent = text.lines().filter(|l| !l.trim().is_empty()).map(|l| l.len() - l.trim_start().len()).min()?;
-    let mut lines: Vec<&str> = text.lines().map(|l| l.get(indent..).unwrap_or_default()).collect();
-    if lines.len() > MOST_LINES {
-        lines.truncate(MOST_LINES);
-        lines.push("…");
+    Some(bounded(text.lines().map(|l| l.get(indent..).unwrap_or_default())))
+}
+
+/// The first lines, cut to what can be read.
+fn bounded<'l>(lines: impl Iterator<Item = &'l str>) -> String {
+    let mut out: Vec<String> = Vec::new();
+    for line in lines {
+        if out.len() == MOST_LINES {
+            out.push("…".to_owned());
+            break;
+        }
+        let long = line.chars().count() > MOST_WIDTH;
+        out.push(if long { line.chars().take(MOST_WIDTH).chain(['…']).collect() } else { line.to_owned() });
     }
-    Some(lines.join("\n"))
+    out.join("\n")
 }

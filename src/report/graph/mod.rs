@@ -2,7 +2,14 @@
 
 mod build;
 mod csv;
+mod digest;
+mod dot;
+mod drawing;
+mod html;
+mod layout;
+mod mermaid;
 mod ports;
+mod svg;
 mod table;
 
 use schemars::JsonSchema;
@@ -12,6 +19,10 @@ use super::check::PolicyPlace;
 
 pub use build::report;
 pub use csv::csv;
+pub use dot::dot;
+pub use html::html;
+pub use mermaid::mermaid;
+pub use svg::svg;
 pub use table::table;
 
 /// Who can reach whom.

@@ -258,6 +258,13 @@ pub enum Command {
         after_help = "Examples:\n  netcheck rbac                           one check, in the namespace of -n or the current one\n  netcheck rbac check -n shop --in data   in two namespaces\n  netcheck rbac snapshot -A               everywhere"
     )]
     Rbac(RbacArgs),
+    /// What can follow on the command line, as kubectl asks its plugins
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// The words so far; the last one is being typed
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Print a script that completes commands and flags, for a shell
     #[command(
         after_help = "Examples:\n  source <(netcheck completion bash)\n  netcheck completion fish > ~/.config/fish/completions/netcheck.fish"

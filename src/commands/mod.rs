@@ -4,6 +4,7 @@ mod audit;
 pub mod check;
 #[cfg(feature = "live")]
 mod cluster;
+mod complete;
 mod diff;
 mod graph;
 mod input;
@@ -59,6 +60,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Snapshot => snapshot::run(&cli.global, &mut output),
         #[cfg(feature = "live")]
         Command::Rbac(args) => rbac::run(&cli.global, &args, &mut output),
+        Command::Complete { words } => complete::run(&words, &mut output),
         Command::Completion { shell } => {
             let mut command = Cli::command();
             let mut script = Vec::new();

@@ -410,6 +410,10 @@ pub enum AuditOutput {
     Json,
     /// The same as YAML
     Yaml,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations of a GitHub workflow
+    Github,
 }
 
 /// Arguments of `diff`.

@@ -110,6 +110,20 @@ fn a_sure_fix_takes_the_finding_away() {
     }
 }
 
+/// A pod that is let nowhere may be meant to be: unless its own command names a host.
+#[test]
+fn a_denied_pod_that_names_a_host_needs_dns() {
+    let found = |address: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: poller, namespace: feeds}}\nspec: {{containers: [{{name: c, command: [sh, -c, 'curl http://{address}/']}}]}}\n---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: deny, namespace: feeds}}\nspec: {{podSelector: {{}}, policyTypes: [Ingress, Egress]}}\n"
+        );
+        let input = load_text("feeds.yaml", &text, &Options::default()).unwrap();
+        let cluster = Cluster::build(input.objects, &BuildOptions::default()).unwrap();
+        settled(&cluster, &input.sources).iter().filter(|(f, _)| f.code.id == "NC1019").count()
+    };
+    assert_eq!((found("example.com"), found("192.0.2.7")), (1, 0));
+}
+
 #[test]
 fn order_and_count_are_the_same_every_time() {
     let once = active(Path::new("examples/shop"));
@@ -126,6 +140,7 @@ fn shared_clusters_are_audited() {
         let Some(root) = common::shared(sub) else { continue };
         collect(&root, file, &mut paths);
     }
+    assert!(paths.is_empty() || paths.len() > 150, "only {} clusters", paths.len());
     let mut slow = Vec::new();
     for path in &paths {
         let start = Instant::now();
@@ -234,6 +249,24 @@ fn the_shop_as_text() {
 #[test]
 fn the_shop_as_json() {
     insta::assert_snapshot!(text(&["audit", "-f", "examples/shop", "-o", "json"]));
+}
+
+#[test]
+fn other_programs_get_the_lines() {
+    let audit = |format: &str| run(&["audit", "-f", "fixtures/audit/NC1014/positive.yaml", "-o", format]).stdout;
+    let log: serde_json::Value = serde_json::from_slice(&audit("sarif")).unwrap();
+    let result = &log["runs"][0]["results"][0];
+    assert_eq!((&result["ruleId"], &result["level"]), (&"NC1014".into(), &"warning".into()));
+    let physical = &result["locations"][0]["physicalLocation"];
+    assert_eq!(physical["artifactLocation"]["uri"], "fixtures/audit/NC1014/positive.yaml");
+    let line = physical["region"]["startLine"].as_u64().unwrap();
+    let text = std::fs::read_to_string("fixtures/audit/NC1014/positive.yaml").unwrap();
+    assert_eq!(text.lines().nth(line as usize - 1).unwrap().trim(), "- port: 80");
+    let github = String::from_utf8(audit("github")).unwrap();
+    assert!(
+        github.starts_with(&format!("::warning file=fixtures/audit/NC1014/positive.yaml,line={line},")),
+        "{github}"
+    );
 }
 
 #[test]

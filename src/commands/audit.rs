@@ -8,7 +8,8 @@ use crate::analysis::audit::{Audit, Scope, audit};
 use crate::cli::{AuditArgs, AuditOutput, Format, Global};
 use crate::model::NamespaceId;
 use crate::model::query::nearest;
-use crate::report::audit::{Audited, Drawing, render, report};
+use crate::report::audit::{Audited, Drawing, findings as lines, render, report};
+use crate::report::{github, sarif};
 
 /// The configuration file that is read where it exists.
 const CONFIG: &str = "netcheck.yaml";
@@ -91,6 +92,11 @@ pub(super) fn run(global: &Global, args: &AuditArgs, output: &mut Output) -> Exi
         }
         AuditOutput::Json => output.document(&report(&audited), Format::Json, exit),
         AuditOutput::Yaml => output.document(&report(&audited), Format::Yaml, exit),
+        AuditOutput::Sarif => output.document(&sarif::log(&lines(&audited)), Format::Json, exit),
+        AuditOutput::Github => {
+            output.text(&github::annotations(&lines(&audited)));
+            exit
+        }
     }
 }
 

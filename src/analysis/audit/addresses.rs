@@ -53,10 +53,7 @@ pub(super) fn find(facts: &Facts<'_>, out: &mut Vec<Finding>) {
                         out.push(
                             Finding::on_policy(codes::SERVICE_ADDRESS, info, key, message)
                                 .at(info, path, Part::Entry, "traffic to a Service is judged by its pods' addresses")
-                                .help(format!(
-                                    "select the pods behind {} with a podSelector instead",
-                                    listed([name], 1)
-                                )),
+                                .help(instead(&cluster.services[service.index()], &name)),
                         );
                     } else if *scope == CidrScope::IpBlock && touches_pods {
                         out.extend(of_pods(facts, info, block, path, key));
@@ -64,6 +61,14 @@ pub(super) fn find(facts: &Facts<'_>, out: &mut Vec<Finding>) {
                 }
             }
         }
+    }
+}
+
+/// What to write for a Service: labels of its pods, or, where it has none, the addresses it leads to.
+fn instead(service: &crate::model::Service, name: &str) -> String {
+    match service.selector {
+        Some(_) => format!("select the pods behind {} with a podSelector instead", listed([name], 1)),
+        None => format!("name the addresses of the endpoints of {} instead", listed([name], 1)),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::facts::{Facts, pods_of, rule_path};
+use serde_json::Value;
+
+use super::facts::{Facts, Group, pods_of, rule_path};
 use super::{Finding, ObjectRef, codes, cover, listed};
 use crate::model::{Cluster, NamespaceId, PodId, Protocol};
 use crate::policy::rule::{Action, Expr, L4, Match, RulePart, StagePolicy, Tier};
@@ -109,10 +111,11 @@ fn dns(facts: &Facts<'_>, out: &mut Vec<Finding>) {
     // Pods that the same policies select are judged alike: one of them is asked.
     let mut answers: BTreeMap<(NamespaceId, Vec<PolicyId>, Vec<PolicyId>), bool> = BTreeMap::new();
     let mut blocked: BTreeMap<NamespaceId, (Vec<u32>, BTreeSet<PolicyId>)> = BTreeMap::new();
+    let mut read = 0;
     for index in 0..facts.groups.len() as u32 {
         let group = facts.group(index);
         let by = facts.isolated_by(index, Direction::Egress);
-        if group.assumed || by.is_empty() || !calls_names(by, &by_id) {
+        if group.assumed || by.is_empty() {
             continue;
         }
         let key = (group.namespace, by.to_vec(), facts.judged_by(index, Direction::Egress).to_vec());
@@ -120,7 +123,7 @@ fn dns(facts: &Facts<'_>, out: &mut Vec<Finding>) {
         let denied = *answers
             .entry(key)
             .or_insert_with(|| tried < MOST_TRIED && servers.iter().all(|s| denied(facts, group.example(), *s)));
-        if denied {
+        if denied && (calls_names(by, &by_id) || dials_names(facts, group, &mut read)) {
             let (groups, policies) = blocked.entry(group.namespace).or_default();
             groups.push(index);
             policies.extend(by);
@@ -142,6 +145,12 @@ fn dns(facts: &Facts<'_>, out: &mut Vec<Finding>) {
                 _ => finding.context(info, path, Part::Key, "so does this"),
             };
         }
+        if finding.diagnostic.labels.is_empty()
+            && let Some(policy) = policies.iter().find_map(|p| by_id.get(p))
+        {
+            let path = FieldPath::keys("spec.policyTypes");
+            finding = finding.at(facts.info(policy), path, Part::Entry, "isolates them for egress, with no rules");
+        }
         let finding = finding.note(format!("this concerns {}", listed(names, 5)));
         out.push(finding.help(
             "allow egress to pods `k8s-app: kube-dns` of namespace `kube-system` on UDP 53 and TCP 53 for every pod of the namespace",
@@ -157,6 +166,43 @@ fn calls_names(by: &[PolicyId], policies: &BTreeMap<PolicyId, &StagePolicy>) -> 
     })
 }
 
+/// Objects that are read for what they dial: it takes their whole text.
+const MOST_READ: usize = 1_000;
+
+/// Whether the command or the environment of pods names a host in a URL. Policies that let them nowhere may be meant.
+fn dials_names(facts: &Facts<'_>, group: &Group, read: &mut usize) -> bool {
+    let origin = facts.cluster.pods[group.example().index()].origin;
+    let Some(origin) = origin.filter(|o| facts.sources.text(o.source).is_some() && *read < MOST_READ) else {
+        return false;
+    };
+    *read += 1;
+    facts.sources.value(origin).is_some_and(|object| {
+        containers(&object).any(|c| {
+            let of = |key: &str| c.get(key).and_then(Value::as_array).into_iter().flatten();
+            let words = of("command").chain(of("args")).chain(of("env").filter_map(|e| e.get("value")));
+            words.filter_map(Value::as_str).any(names_a_host)
+        })
+    })
+}
+
+/// The containers of a pod, or of a workload's template.
+pub(super) fn containers(object: &Value) -> impl Iterator<Item = &Value> {
+    let spec = ["/spec/jobTemplate/spec/template/spec", "/spec/template/spec", "/spec"];
+    let spec = spec.iter().find_map(|p| object.pointer(p));
+    let list = move |key| spec.and_then(|s| s.get(key)).and_then(Value::as_array).into_iter().flatten();
+    list("containers").chain(list("initContainers"))
+}
+
+/// Whether a text holds a URL whose host is a name, and not the pod itself.
+fn names_a_host(text: &str) -> bool {
+    text.split("://").skip(1).any(|rest| {
+        let rest = rest.split(|c: char| c == '/' || c.is_whitespace() || c == '\'' || c == '"').next().unwrap_or("");
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        let host = host.split(':').next().unwrap_or("");
+        host.starts_with(|c: char| c.is_ascii_alphabetic()) && host != "localhost"
+    })
+}
+
 fn denied(facts: &Facts<'_>, client: PodId, (server, port): (Endpoint, u16)) -> bool {
     let client = Endpoint::pod(facts.cluster, client, false);
     let flow = Flow { client, server, protocol: Protocol::Udp, port, name: None, via_service: true };
@@ -167,4 +213,19 @@ fn denied(facts: &Facts<'_>, client: PodId, (server, port): (Endpoint, u16)) -> 
 /// The path of a rule of a policy.
 pub(super) fn path_of(facts: &Facts<'_>, policy: &StagePolicy, direction: Direction, rule: u32) -> FieldPath {
     rule_path(facts.info(policy), policy.policy, direction, rule, RulePart::Rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_name_hosts_and_addresses_do_not() {
+        for text in ["curl -o /tmp/x http://example.com/", "postgres://u:p@db:5432/x", "x; wget 'https://a.b'"] {
+            assert!(names_a_host(text), "{text}");
+        }
+        for text in ["http://10.0.0.1/x", "http://localhost:8080", "http://[::1]/", "a: b", "://", "http://$HOST/"] {
+            assert!(!names_a_host(text), "{text}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::exposure::service_object;
 use super::facts::{Facts, all_pods};
+use super::isolation::containers;
 use super::{Finding, ObjectRef, codes};
 use crate::analysis::explain::explain;
 use crate::model::query::{PortSpec, Target};
@@ -185,16 +186,11 @@ struct Dialled {
 
 /// Variables of the containers, with what they name to connect to. Values themselves aren't kept: they may hold secrets.
 fn environment(object: &Value) -> Vec<(String, Dialled)> {
-    let spec = ["/spec/jobTemplate/spec/template/spec", "/spec/template/spec", "/spec"];
-    let Some(spec) = spec.iter().find_map(|p| object.pointer(p)) else { return Vec::new() };
     let mut out = Vec::new();
-    for list in ["containers", "initContainers"] {
-        let containers = spec.get(list).and_then(Value::as_array).into_iter().flatten();
-        for variable in containers.filter_map(|c| c.get("env")?.as_array()).flatten() {
-            let text = |key| variable.get(key).and_then(Value::as_str);
-            let (Some(name), Some(value)) = (text("name"), text("value")) else { continue };
-            out.extend(value.split(',').filter_map(dialled).map(|d| (name.to_owned(), d)));
-        }
+    for variable in containers(object).filter_map(|c| c.get("env")?.as_array()).flatten() {
+        let text = |key| variable.get(key).and_then(Value::as_str);
+        let (Some(name), Some(value)) = (text("name"), text("value")) else { continue };
+        out.extend(value.split(',').filter_map(dialled).map(|d| (name.to_owned(), d)));
     }
     out
 }

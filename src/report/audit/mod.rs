@@ -1,12 +1,14 @@
-//! The audit as one machine-readable document, and for people.
+//! The audit as one machine-readable document, for other programs, and for people.
 
 mod build;
+mod lines;
 mod text;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use build::{Audited, report};
+pub use lines::findings;
 pub use text::{Drawing, render};
 
 use super::check::API_VERSION;

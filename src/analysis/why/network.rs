@@ -179,9 +179,9 @@ fn attempts_of<'a>(
             && service.is_none()
             && is_private(named)
             && matches!(resolve::resolve(pod, named), Resolved::Found(Target::Address(_)));
-        let heir = declared
-            .iter()
-            .find(|c| gone && error.port.is_some() && c.port == error.port && leads_to(&c.host).is_some());
+        let port_of = |c: &Candidate| c.port.or_else(|| depend::port_of_scheme(c.scheme.as_deref()?));
+        let same_port = |c: &Candidate| error.port.is_some() && port_of(c) == error.port;
+        let heir = declared.iter().find(|c| gone && same_port(c) && leads_to(&c.host).is_some());
         let named = by_name.or(heir.map(|c| &c.host)).unwrap_or(named);
         let known = declared.iter().find(|c| c.host.eq_ignore_ascii_case(named));
         let port = error.port.or_else(|| known.and_then(|c| c.port));

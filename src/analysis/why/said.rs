@@ -71,7 +71,14 @@ pub(super) fn said(pod: &Examined<'_>, run: &Run<'_>, found: &mut Vec<Finding>) 
     if ended.reason == "OOMKilled" || ended.exit_code == 127 || ended.exit_code == 139 {
         return;
     }
-    let telling: Vec<&Evidence> = run.scan.evidence.iter().filter(|e| e.kind != EvidenceKind::AppError).collect();
+    // A runtime that turns a fault of memory into its own panic (Go) has said what is wrong itself.
+    let panics = run.scan.evidence.iter().any(|e| e.kind == EvidenceKind::AppError && own_fault(&e.line));
+    let telling: Vec<&Evidence> = run
+        .scan
+        .evidence
+        .iter()
+        .filter(|e| e.kind != EvidenceKind::AppError && !(e.kind == EvidenceKind::Segfault && panics))
+        .collect();
     let last_own = run.scan.evidence.iter().rev().find(|e| e.kind == EvidenceKind::AppError);
     // What is said last ends the run; but a wrapper ("startup failed") comes after what it wraps.
     let specific = telling.iter().rev().find(|e| match last_own {
@@ -110,7 +117,18 @@ fn finding(pod: &Examined<'_>, run: &Run<'_>, evidence: &Evidence) -> Option<Fin
             .shown_by(run.logs_command(pod))
             .blame(kind, pod.namespace(), name, None)
     };
+    // What the runtime says of an entry point that isn't there, or whose interpreter isn't.
+    let entry = evidence.kind == EvidenceKind::MissingFile && quote.starts_with("exec ");
     Some(match evidence.kind {
+        EvidenceKind::MissingFile if entry => base(
+            Cause::CommandNotFound,
+            8,
+            format!("the program that container {} starts with, or its interpreter, is not in its image", run.name()),
+        )
+        .advise(
+            "put the program into the image, or correct the first line (`#!`) of the script and its line ends",
+            "the kernel answers so for a missing interpreter or loader, too",
+        ),
         EvidenceKind::Permission | EvidenceKind::ReadOnlyFileSystem => permission(pod, run, evidence, base),
         EvidenceKind::AddressInUse => {
             let taken: Vec<String> = pod

@@ -283,7 +283,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  netcheck schema check")]
     Schema {
         /// The output
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["audit", "audit-baseline", "check", "diff", "graph", "logs", "why"]))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["audit", "audit-baseline", "check", "diff", "graph", "graph-answer", "logs", "why"]))]
         what: String,
     },
 }
@@ -351,7 +351,22 @@ pub struct GraphArgs {
     /// Connections on these ports alone: PORT[-PORT][/PROTOCOL]
     #[arg(long, value_name = "PORT")]
     pub port: Vec<String>,
-    /// Output format
+    /// How far an intruder gets from a pod: everything it reaches, and what that reaches
+    #[arg(long, value_name = "POD", group = "question")]
+    pub reachable_from: Option<String>,
+    /// With --reachable-from: connections one after the other, at most
+    #[arg(long, value_name = "NUMBER", requires = "reachable_from")]
+    pub hops: Option<usize>,
+    /// The shortest chains from one pod to another
+    #[arg(long, num_args = 2, value_names = ["POD", "POD"], group = "question")]
+    pub path: Vec<String>,
+    /// Workloads that hang together
+    #[arg(long, group = "question")]
+    pub components: bool,
+    /// The workloads whose isolation would cut off most pairs of others
+    #[arg(long, value_name = "NUMBER", group = "question")]
+    pub cuts: Option<usize>,
+    /// Output format; questions are answered as table or json
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: GraphOutput,
 }

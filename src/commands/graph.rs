@@ -1,7 +1,7 @@
 //! `netcheck graph`: who can reach whom.
 
 use super::{Exit, Output, input};
-use crate::analysis::graph::{Options, build};
+use crate::analysis::graph::{Options, Question, answer, build};
 use crate::cli::{Format, Global, GraphArgs, GraphOutput};
 use crate::model::query::{Client, ClientSpec, QueryError, Target, TargetSpec};
 use crate::model::{Cluster, PodId, Protocol};
@@ -22,15 +22,14 @@ pub(super) fn run(global: &Global, args: &GraphArgs, output: &mut Output) -> Exi
     global.all_namespaces = true;
     let Some(input) = input::read(&global, None, output) else { return Exit::Error };
     let names = if live && !all && names.is_empty() { vec![input.namespace.clone()] } else { names };
+    match question(&input, args) {
+        Ok(None) => {}
+        Ok(Some(question)) => return ask(&input, args, &question, output),
+        Err(error) => return refuse(&error, output),
+    }
     let options = match options(&input, args, &names) {
         Ok(options) => options,
-        Err(error) => {
-            output.error(&error.message);
-            for help in &error.helps {
-                output.help(help);
-            }
-            return Exit::Error;
-        }
+        Err(error) => return refuse(&error, output),
     };
     let answer = build(&input.cluster, &input.policies, &input.profile, &options);
     let facts = Facts { cluster: &input.cluster, policies: &input.policies, sources: &input.sources };
@@ -56,6 +55,53 @@ pub(super) fn run(global: &Global, args: &GraphArgs, output: &mut Output) -> Exi
         GraphOutput::Json => return output.document(&report, Format::Json, Exit::Yes),
     }
     Exit::Yes
+}
+
+fn refuse(error: &QueryError, output: &mut Output) -> Exit {
+    output.error(&error.message);
+    for help in &error.helps {
+        output.help(help);
+    }
+    Exit::Error
+}
+
+/// Chains of connections that are shown.
+const MOST_PATHS: usize = 10;
+
+fn question(input: &input::Input, args: &GraphArgs) -> Result<Option<Question>, QueryError> {
+    let pod = |text: &String| -> Result<PodId, QueryError> {
+        let found = input.cluster.resolve_client(&text.parse::<ClientSpec>()?, &input.namespace)?.what;
+        match found {
+            Client::Pods(pods) if !pods.is_empty() => Ok(pods[0]),
+            _ => Err(QueryError { message: format!("`{text}` is not a pod"), helps: Vec::new() }),
+        }
+    };
+    Ok(match (&args.reachable_from, args.path.as_slice(), args.cuts) {
+        (Some(from), ..) => Some(Question::ReachableFrom(pod(from)?, args.hops.unwrap_or(usize::MAX))),
+        (None, [from, to], _) => Some(Question::Paths(pod(from)?, pod(to)?, MOST_PATHS)),
+        (None, _, Some(most)) => Some(Question::Cuts(most)),
+        (None, ..) => args.components.then_some(Question::Components),
+    })
+}
+
+fn ask(input: &input::Input, args: &GraphArgs, question: &Question, output: &mut Output) -> Exit {
+    let Some(answer) = answer(&input.cluster, &input.policies, &input.profile, question) else {
+        output.error("the pod is on its node's network or has finished: no policy sees it");
+        return Exit::Error;
+    };
+    let facts = Facts { cluster: &input.cluster, policies: &input.policies, sources: &input.sources };
+    let answer = graph::answer(facts, question, &answer);
+    match args.output {
+        GraphOutput::Json => output.document(&answer, Format::Json, Exit::Yes),
+        GraphOutput::Table | GraphOutput::Wide => {
+            output.text(&graph::answer_text(&answer, Paint(output.color)));
+            Exit::Yes
+        }
+        _ => {
+            output.error("questions are answered as table or json");
+            Exit::Error
+        }
+    }
 }
 
 fn options(input: &input::Input, args: &GraphArgs, names: &[String]) -> Result<Options, QueryError> {

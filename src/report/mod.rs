@@ -22,6 +22,7 @@ pub fn schema(what: &str) -> Option<String> {
         "audit" => schemars::schema_for!(audit::AuditReport),
         "audit-baseline" => schemars::schema_for!(crate::analysis::audit::suppress::Baseline),
         "check" => schemars::schema_for!(check::CheckReport),
+        "graph-answer" => schemars::schema_for!(graph::GraphAnswer),
         "graph" => schemars::schema_for!(graph::GraphReport),
         "diff" => schemars::schema_for!(diff::DiffReport),
         "why" => schemars::schema_for!(why::WhyReport),

@@ -46,10 +46,13 @@ fn json_is_the_interface() {
 
 #[test]
 fn the_committed_schema_is_the_programs() {
-    let output = Command::new(env!("CARGO_BIN_EXE_netcheck")).args(["schema", "graph"]).output().unwrap();
-    let committed = std::fs::read_to_string("docs/schema/graph-report.json").unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(printed, committed, "docs/schema/graph-report.json is stale: netcheck schema graph > it");
+    for (name, file) in [("graph", "docs/schema/graph-report.json"), ("graph-answer", "docs/schema/graph-answer.json")]
+    {
+        let output = Command::new(env!("CARGO_BIN_EXE_netcheck")).args(["schema", name]).output().unwrap();
+        let committed = std::fs::read_to_string(file).unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(printed, committed, "{file} is stale: netcheck schema {name} > it");
+    }
 }
 
 #[test]
@@ -194,4 +197,21 @@ fn a_browser_shows_the_page() {
     std::fs::write(&evil, of_hostile("html")).unwrap();
     let dom = dump(&format!("end=evil/{}", "--><svg onload=x>"), &evil);
     assert!(dom.contains("data-ready=\"yes\"") && !dom.contains("<svg"), "a name became an element");
+}
+
+#[test]
+fn questions_of_more_than_one_step() {
+    insta::assert_snapshot!(
+        [
+            shop(&["--reachable-from", "frontend", "--hops", "2"]),
+            shop(&["--path", "frontend", "database"]),
+            shop(&["--path", "database", "frontend"]),
+            shop(&["--components"]),
+            shop(&["--cuts", "3"]),
+            shop(&["--reachable-from", "checkout", "--hops", "1", "-o", "json"]),
+        ]
+        .join("\n")
+    );
+    assert_eq!(graph(&["-f", "examples/shop", "--components", "-o", "svg"]).0, 2);
+    assert_eq!(graph(&["-f", "examples/shop", "--components", "--cuts", "3"]).0, 2);
 }

@@ -5,6 +5,7 @@
 //! holds every client and every server of one answer. Nothing is known here of how an answer is drawn.
 
 mod ends;
+mod questions;
 mod relation;
 mod rules;
 
@@ -16,6 +17,7 @@ use crate::policy::{Policies, Profile};
 use crate::reach::matrix::{self, L4Set, Matrix};
 
 pub use ends::{Column, End, EndKind};
+pub use questions::{Answer, Question, answer};
 pub use relation::Ports;
 pub use rules::{Decider, Why, why};
 

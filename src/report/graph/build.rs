@@ -24,7 +24,7 @@ const MOST_WIDTH: usize = 200;
 
 /// The document; without an evaluator, without the rules that decide.
 pub fn report(facts: Facts<'_>, evaluator: Option<&Evaluator<'_>>, graph: &Graph, cni: &str) -> GraphReport {
-    let ends = ends(facts, graph);
+    let ends = ends(facts, &graph.ends);
     let id = |end: &u32| ends[*end as usize].id.clone();
     let expand = graph.pairs() <= MOST_PAIRS;
     let mut rules = Rules { facts, known: FxHashMap::default(), out: Vec::new() };
@@ -122,9 +122,10 @@ pub fn report(facts: Facts<'_>, evaluator: Option<&Evaluator<'_>>, graph: &Graph
     }
 }
 
-fn ends(facts: Facts<'_>, graph: &Graph) -> Vec<GraphEnd> {
+/// Ends with their ids and names.
+pub(super) fn ends(facts: Facts<'_>, ends: &[End]) -> Vec<GraphEnd> {
     let mut short: FxHashMap<(Option<u32>, &str), usize> = FxHashMap::default();
-    for end in &graph.ends {
+    for end in ends {
         *short.entry((end.namespace.map(|n| n.0), &end.name)).or_default() += 1;
     }
     let one = |end: &End| {
@@ -161,7 +162,7 @@ fn ends(facts: Facts<'_>, graph: &Graph) -> Vec<GraphEnd> {
             ranges,
         }
     };
-    graph.ends.iter().map(one).collect()
+    ends.iter().map(one).collect()
 }
 
 /// The rules of a document, each once.

@@ -1,5 +1,6 @@
 //! The answer of `graph`: one machine-readable document; every other format is drawn from it.
 
+mod answer;
 mod build;
 mod csv;
 mod digest;
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use super::check::PolicyPlace;
 
+pub use answer::{GraphAnswer, GraphCut, GraphReached, answer, answer_text};
 pub use build::report;
 pub use csv::csv;
 pub use dot::dot;

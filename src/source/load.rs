@@ -500,6 +500,10 @@ impl Loader {
         }
         let Some((kind, mut object)) = object.filter(|_| !refused) else { return };
         let metadata = object::metadata_mut(&mut object);
+        if self.cluster && !kind.decides() {
+            // Nothing is decided by them, and a hundred thousand pods carry what was applied to them once more in there.
+            metadata.annotations.clear();
+        }
         if !kind.namespaced() {
             // As the API server does for a kind that lives in no namespace.
             metadata.namespace.clear();

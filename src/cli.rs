@@ -81,6 +81,15 @@ Examples:
 A dump is what `kubectl get pods,events,services,endpointslices,networkpolicies,… -A -o json` writes.
 
 Exit codes: 0 nothing is wrong, 1 a cause was found, 2 usage or input error, 3 can't tell.";
+const TEST_AFTER_HELP: &str = "\
+Examples:
+  netcheck test tests.yaml                                    the file names its objects
+  helm template . | netcheck test -f - tests.yaml             objects as they would be applied
+  netcheck test tests.yaml -o junit > report.xml              for CI; or sarif, tap, github, markdown, json
+  netcheck test --init -f deploy > tests.yaml                 write down what is true today
+
+`netcheck schema test` prints the schema of FILE for editors.
+Exit codes: 0 all as expected, 1 something else, 2 usage or input error, 3 something can't be told and nothing failed.";
 
 const LOGS_AFTER_HELP: &str = "\
 Examples:
@@ -244,6 +253,9 @@ pub enum Command {
     /// Why a pod crash-loops or hangs: the cause, network first, with what to do
     #[command(after_help = WHY_AFTER_HELP)]
     Why(WhyArgs),
+    /// Hold expectations about who reaches what against the policies, for CI
+    #[command(after_help = TEST_AFTER_HELP, override_usage = "netcheck test [OPTIONS] FILE...\n       netcheck test --init -f PATH")]
+    Test(TestArgs),
     /// Find the connection errors in a log: what was dialled, and how it failed
     #[command(after_help = LOGS_AFTER_HELP)]
     Logs(LogsArgs),
@@ -283,7 +295,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  netcheck schema check")]
     Schema {
         /// The output
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["audit", "audit-baseline", "check", "diff", "graph", "graph-answer", "logs", "why"]))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["audit", "audit-baseline", "check", "diff", "graph", "graph-answer", "logs", "test", "test-report", "why"]))]
         what: String,
     },
 }
@@ -489,6 +501,42 @@ pub struct WhyArgs {
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Format,
+}
+
+/// Arguments of `test`.
+#[derive(Args, Clone, Debug)]
+pub struct TestArgs {
+    /// Expectations: see `netcheck schema test`
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write expectations of what is true today
+    #[arg(long, conflicts_with = "files")]
+    pub init: bool,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: TestOutput,
+}
+
+/// Output formats of `test`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TestOutput {
+    /// For people
+    #[default]
+    Text,
+    /// For machines: TestReport, see `netcheck schema test-report`
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// JUnit XML
+    Junit,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Test Anything Protocol, version 13
+    Tap,
+    /// Annotations of a GitHub workflow
+    Github,
+    /// For a comment on a pull request
+    Markdown,
 }
 
 /// Arguments of `logs`.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::tools::{Program, validate_sarif};
+use common::tools::{Program, validate_json, validate_sarif};
 
 mod common;
 
@@ -165,4 +165,5 @@ fn the_committed_schema_is_the_programs() {
     let committed = std::fs::read_to_string("docs/schema/diff-report.json").unwrap();
     let printed = netcheck(&["schema", "diff"]).stdout();
     assert_eq!(printed, committed, "docs/schema/diff-report.json is stale: netcheck schema diff > it");
+    validate_json(&netcheck(&["diff", BEFORE, AFTER, "-o", "json"]).stdout(), &printed);
 }

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod diff;
+pub mod expect;
 pub mod explain;
 pub mod fix;
 pub mod graph;

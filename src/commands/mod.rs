@@ -14,6 +14,7 @@ mod output;
 mod rbac;
 mod sides;
 mod snapshot;
+mod test;
 mod why;
 
 use std::process::ExitCode;
@@ -56,6 +57,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Audit(args) => audit::run(&cli.global, &args, &mut output),
         Command::Diff(args) => diff::run(&cli.global, &args, &mut output),
         Command::Why(args) => why::run(&cli.global, &args, &mut output),
+        Command::Test(args) => test::run(&cli.global, &args, &mut output),
         Command::Logs(args) => logs::run(&args, &mut output),
         Command::Snapshot => snapshot::run(&cli.global, &mut output),
         #[cfg(feature = "live")]

@@ -73,16 +73,12 @@ pub struct DiffChange {
     /// What passes after.
     pub after: DiffPasses,
     /// Ports that were denied and are allowed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub opened: Vec<DiffPorts>,
     /// Ports that were allowed and are denied.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub closed: Vec<DiffPorts>,
     /// Ports that may be open now and surely were not, or are open now and only may have been.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub may_open: Vec<DiffPorts>,
     /// Ports that may be closed now and surely were not, or are closed now and only may have been.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub may_close: Vec<DiffPorts>,
     /// Rules and isolations that did it, each in the version where it stands.
     pub causes: Vec<DiffCause>,
@@ -101,7 +97,6 @@ pub struct DiffEnd {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Ranges of addresses, `FIRST-LAST`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<String>,
     /// How many of its pods, where it is not all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,7 +113,6 @@ pub struct DiffPasses {
     /// Allowed.
     pub allowed: Vec<DiffPorts>,
     /// Can't be told.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<DiffPorts>,
 }
 

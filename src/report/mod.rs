@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod check;
 pub mod diff;
+pub mod expect;
 pub mod finding;
 pub mod github;
 pub mod graph;
@@ -26,6 +27,8 @@ pub fn schema(what: &str) -> Option<String> {
         "graph" => schemars::schema_for!(graph::GraphReport),
         "diff" => schemars::schema_for!(diff::DiffReport),
         "why" => schemars::schema_for!(why::WhyReport),
+        "test" => schemars::schema_for!(crate::analysis::expect::file::ConnectivityTest),
+        "test-report" => schemars::schema_for!(expect::TestReport),
         "logs" => schemars::schema_for!(logs::LogReport),
         _ => return None,
     };

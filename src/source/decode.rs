@@ -18,6 +18,8 @@ pub struct DecodeError {
     path: Vec<Segment>,
     /// What was expected and found.
     pub message: String,
+    /// What was probably meant.
+    pub help: Option<String>,
 }
 
 impl DecodeError {
@@ -42,11 +44,22 @@ impl std::error::Error for DecodeError {}
 
 impl de::Error for DecodeError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { path: Vec::new(), message: message.to_string() }
+        Self { path: Vec::new(), message: message.to_string(), help: None }
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         Self::custom(format_args!("expected {}, found {}", wanted(expected), name(found)))
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        let mut error = Self::custom(format_args!("unknown field `{}`", shorten(field)));
+        error.path.push(Segment::Key(field.into()));
+        let near = expected.iter().map(|e| (strsim::jaro_winkler(field, e), e)).filter(|(score, _)| *score >= 0.8);
+        error.help = match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
+            Some((_, near)) => Some(format!("did you mean `{near}`?")),
+            None => Some(format!("one of {}", expected.join(", "))),
+        };
+        error
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {

@@ -15,6 +15,7 @@ pub mod origin;
 mod scalar;
 mod schema;
 mod spans;
+pub mod strict;
 pub mod unread;
 mod validate;
 pub mod wire;

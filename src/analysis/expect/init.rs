@@ -1,0 +1,146 @@
+//! Expectations of what is true today: for each workload, who reaches it on which ports, and nobody else.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use super::who::Who;
+use crate::analysis::diff::{L4, Party};
+use crate::model::{Phase, PodId};
+use crate::reach::eval::EndpointKind;
+use crate::reach::{Endpoint, Evaluator};
+
+/// An expectation file. `objects` are its paths, as they are to be written.
+pub fn init(evaluator: &Evaluator<'_>, objects: &[String], namespace: Option<&str>) -> String {
+    let cluster = evaluator.cluster;
+    let mut workloads: BTreeMap<Party, PodId> = BTreeMap::new();
+    for (index, pod) in cluster.pods.iter().enumerate() {
+        if !pod.host_network && pod.phase != Phase::Finished && pod.origin.is_some() {
+            let id = PodId(index as u32);
+            workloads.entry(Party::of(cluster, id)).or_insert(id);
+        }
+    }
+    let mut out = String::from("apiVersion: netcheck/v1alpha1\nkind: ConnectivityTest\n");
+    if !objects.is_empty() {
+        let quoted: Vec<String> = objects.iter().map(|o| serde_json::Value::from(o.as_str()).to_string()).collect();
+        // Writing to a String never fails.
+        let _ = writeln!(out, "objects: [{}]", quoted.join(", "));
+    }
+    let _ = writeln!(out, "expect:");
+    let who = Who { cluster, policies: evaluator.policies, namespace: "default" };
+    let here = |party: &Party| match party {
+        Party::Workload { namespace: n, .. } => namespace.is_none_or(|wanted| wanted == &**n),
+        _ => false,
+    };
+    let mut any = false;
+    for (target, server) in workloads.iter().filter(|(p, _)| here(p)) {
+        let to = Endpoint::pod(cluster, *server, false);
+        let mut by_ports: BTreeMap<L4, Vec<String>> = BTreeMap::new();
+        let mut unknown = false;
+        let clients = workloads.iter().filter(|(p, _)| *p != target);
+        let clients = clients.map(|(p, id)| (name(p), Endpoint::pod(cluster, *id, false)));
+        let mut all: Vec<(String, L4)> = Vec::new();
+        let mut ask = |from: &Endpoint| {
+            let found = evaluator.connections(from, &to);
+            unknown |= found.any_unknown();
+            found.iter().fold(L4::default(), |so_far, (p, r)| so_far.or(&L4::one(p, r.allowed.clone())))
+        };
+        for (client, from) in clients {
+            all.push((client, ask(&from)));
+        }
+        let outside: Vec<(Vec<String>, L4)> = stretches(&who)
+            .into_iter()
+            .map(|(names, first)| {
+                let from = Endpoint { kind: EndpointKind::Outside, ip: Some(first) };
+                (names, ask(&from))
+            })
+            .collect();
+        match outside.first() {
+            Some((_, first)) if outside.iter().all(|(_, allowed)| allowed == first) => {
+                all.push(("ip:0.0.0.0/0".to_owned(), first.clone()));
+            }
+            _ => all.extend(outside.into_iter().map(|(names, allowed)| (names.join(", "), allowed))),
+        }
+        if unknown {
+            let _ = writeln!(out, "  # {}: some of it can't be told; say --cni to know more", name(target));
+            continue;
+        }
+        any = true;
+        // Ports that the same clients reach stand together.
+        let mut atoms: Vec<(L4, Vec<String>)> = vec![(L4::all(), Vec::new())];
+        for (client, allowed) in &all {
+            let mut next: Vec<(L4, Vec<String>)> = Vec::new();
+            for (ports, clients) in atoms {
+                let (within, without) = (ports.and(allowed), ports.minus(allowed));
+                if !without.is_empty() {
+                    next.push((without, clients.clone()));
+                }
+                if !within.is_empty() {
+                    let mut clients = clients;
+                    clients.push(client.clone());
+                    next.push((within, clients));
+                }
+            }
+            atoms = next;
+        }
+        for (ports, clients) in atoms {
+            by_ports.insert(ports, clients);
+        }
+        let mut merged: BTreeMap<Vec<String>, L4> = BTreeMap::new();
+        for (ports, clients) in by_ports {
+            let known = merged.entry(clients).or_default();
+            *known = known.or(&ports);
+        }
+        for (clients, ports) in merged {
+            let list = clients.join(", ");
+            let ports = match ports.is_all() {
+                true => String::new(),
+                false => format!(", ports: [{}]", listed(&ports)),
+            };
+            let _ = writeln!(out, "  - only: {{from: [{list}], to: {}{ports}}}", name(target));
+        }
+    }
+    if !any {
+        out.push_str("  []\n");
+    }
+    out
+}
+
+/// The addresses outside, as stretches that no policy tells apart: each as ranges, with its first address.
+fn stretches(who: &Who<'_>) -> Vec<(Vec<String>, IpAddr)> {
+    let Ok(all) = "0.0.0.0/0".parse() else { return Vec::new() };
+    let starts: Vec<u32> = who
+        .stretches(all, &[])
+        .into_iter()
+        .filter_map(|ip| if let IpAddr::V4(ip) = ip { Some(u32::from(ip)) } else { None })
+        .collect();
+    let mut out = Vec::with_capacity(starts.len());
+    for (index, first) in starts.iter().enumerate() {
+        let last = starts.get(index + 1).map_or(u32::MAX, |next| next - 1);
+        let networks = ipnet::Ipv4Subnets::new((*first).into(), last.into(), 0);
+        out.push((networks.map(|n| format!("ip:{n}")).collect(), IpAddr::V4((*first).into())));
+    }
+    out
+}
+
+/// `shop/deployment/cart`, so that a Service of that name is not meant.
+fn name(party: &Party) -> String {
+    match party {
+        Party::Workload { namespace, kind, name } => format!("{namespace}/{}/{name}", kind.to_ascii_lowercase()),
+        other => other.to_string(),
+    }
+}
+
+fn listed(ports: &L4) -> String {
+    let mut out = Vec::new();
+    for (protocol, set) in ports.iter() {
+        let suffix = match protocol {
+            crate::model::Protocol::Tcp => String::new(),
+            other => format!("/{}", other.to_string().to_ascii_lowercase()),
+        };
+        for (first, last) in set.intervals() {
+            out.push(if first == last { format!("{first}{suffix}") } else { format!("{first}-{last}{suffix}") });
+        }
+    }
+    out.join(", ")
+}

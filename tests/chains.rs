@@ -3,7 +3,7 @@
 mod common;
 
 use netcheck::model::{Cluster, Protocol};
-use netcheck::policy::rule::{Direction, Tier};
+use netcheck::policy::rule::{Action, Direction, Tier};
 use netcheck::policy::{Policies, Profile};
 use netcheck::reach::Evaluator;
 use netcheck::reach::graph::{Edge, Graph, Node};
@@ -130,7 +130,12 @@ fn edges_say_ports_guards_and_deciding_rules() {
         .node_indices()
         .find(|n| matches!(graph[*n], Node::Policy(id) if &*fixture.policies.info(id).name == "to-api"));
     let guards = graph.find_edge(policy.unwrap(), api).map(|e| &graph[e]);
-    let expected = Edge::Guards { tier: Tier::NetworkPolicy, direction: Direction::Ingress, isolates: true };
+    let expected = Edge::Guards {
+        tier: Tier::NetworkPolicy,
+        direction: Direction::Ingress,
+        isolates: true,
+        actions: vec![Action::Allow(Vec::new())],
+    };
     assert_eq!(guards, Some(&expected));
     let profile: Profile = "kube-network-policies".parse().unwrap();
     let evaluator = Evaluator::new(&fixture.cluster, &fixture.policies, &profile);

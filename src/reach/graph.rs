@@ -18,7 +18,7 @@ use super::matching::{self, Selected, Tri};
 use super::matrix::{Column, L4Set, Matrix, Relation};
 use crate::model::{Cluster, NamespaceId, PodId, Protocol, ServiceId, WorkloadRef};
 use crate::policy::Policies;
-use crate::policy::rule::{Direction, PolicyId, RuleRef, StagePolicy, Tier};
+use crate::policy::rule::{Action, Direction, PolicyId, RuleRef, StagePolicy, Tier};
 
 /// What a node of the graph stands for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +66,8 @@ pub enum Edge {
         direction: Direction,
         /// Whether the pods are isolated by being selected.
         isolates: bool,
+        /// What its rules of the direction do, each once.
+        actions: Vec<Action>,
     },
 }
 
@@ -211,8 +213,11 @@ impl Graph {
             .filter(|pod| matching::expr(cluster, &Selected::Pod(*pod), &policy.subject) != Tri::No)
             .filter_map(|pod| self.of_pod.get(&pod).copied())
             .collect();
+        let actions: BTreeSet<Action> = policy.rules.iter().map(|r| r.action.clone()).collect();
+        let actions: Vec<Action> = actions.into_iter().collect();
         for workload in selected {
-            let edge = Edge::Guards { tier: tier.clone(), direction, isolates: policy.isolates };
+            let edge =
+                Edge::Guards { tier: tier.clone(), direction, isolates: policy.isolates, actions: actions.clone() };
             self.graph.add_edge(node, workload, edge);
         }
     }

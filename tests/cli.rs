@@ -210,6 +210,23 @@ fn colours_follow_no_color_and_the_flag() {
     assert!(!escapes(none));
 }
 
+/// Without its colours, what a terminal gets is what a pipe gets: columns don't shift by the width of escapes.
+#[test]
+fn colours_leave_the_layout_alone() {
+    let escape = regex::Regex::new("\u{1b}\\[[0-9;]*m").unwrap();
+    for args in [vec!["frontend", "cart:80", "checkout:8080"], vec!["audit"], vec!["graph"]] {
+        let text = |color: &str| {
+            let mut all = args.clone();
+            all.extend(["-f", "examples/shop", "--color", color]);
+            String::from_utf8(run(&all).stdout).unwrap()
+        };
+        let (coloured, plain) = (text("always"), text("never"));
+        assert!(args[0] == "graph" || coloured.contains('\u{1b}'), "{args:?}");
+        let strip = |t: &str| t.lines().map(|l| l.trim_end().to_owned()).collect::<Vec<_>>();
+        assert_eq!(strip(&escape.replace_all(&coloured, "")), strip(&plain), "{args:?}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn on_a_terminal_it_is_coloured_and_fits() {

@@ -261,44 +261,47 @@ fn the_internet_is_every_public_address() {
     let combinations = combinations();
     let tally = Tally::default();
     TestRunner::new(config)
-        .run(&(generate::cluster(Kinds::All), proptest::sample::select(combinations)), |(manifests, choices)| {
-            let both = Both::of(&manifests);
-            let profile = Profile::settled("test", choices);
-            let evaluator = Evaluator::new(&both.cluster, &both.policies, &profile);
-            for (pod, endpoint) in both.ends(false) {
-                if !matches!(pod.who, Who::Pod(_)) {
-                    continue;
-                }
-                for (port, name, leaves) in DIALLED
-                    .iter()
-                    .flat_map(|n| [80, 443].map(|p| (p, *n, true)))
-                    .chain([(80, None, false), (443, None, false)])
-                {
-                    let internet = Endpoint::internet();
-                    let (client, server) = if leaves { (endpoint, internet) } else { (internet, endpoint) };
-                    let flow = Flow {
-                        client,
-                        server,
-                        protocol: Protocol::Tcp,
-                        port,
-                        name: name.map(Into::into),
-                        via_service: false,
-                    };
-                    let found = evaluator.evaluate(&flow).outcome;
-                    tally.count(found);
-                    for ip in PUBLIC {
-                        let somebody = End { who: Who::Outside, ip: Some(ip.parse().unwrap()) };
-                        let (client, server) = if leaves { (pod, somebody) } else { (somebody, pod) };
-                        let question = Question { client, server, protocol: "TCP", port, name, via_service: false };
-                        let expected = expected(reference::answer(&both.world, &question, &choices));
-                        if found != Outcome::Unknown && expected != found {
-                            return Err(TestCaseError::fail(format!("{question:?}: {expected:?}, but {found:?}")));
+        .run(
+            &(generate::cluster_with_public_ranges(), proptest::sample::select(combinations)),
+            |(manifests, choices)| {
+                let both = Both::of(&manifests);
+                let profile = Profile::settled("test", choices);
+                let evaluator = Evaluator::new(&both.cluster, &both.policies, &profile);
+                for (pod, endpoint) in both.ends(false) {
+                    if !matches!(pod.who, Who::Pod(_)) {
+                        continue;
+                    }
+                    for (port, name, leaves) in DIALLED
+                        .iter()
+                        .flat_map(|n| [80, 443].map(|p| (p, *n, true)))
+                        .chain([(80, None, false), (443, None, false)])
+                    {
+                        let internet = Endpoint::internet();
+                        let (client, server) = if leaves { (endpoint, internet) } else { (internet, endpoint) };
+                        let flow = Flow {
+                            client,
+                            server,
+                            protocol: Protocol::Tcp,
+                            port,
+                            name: name.map(Into::into),
+                            via_service: false,
+                        };
+                        let found = evaluator.evaluate(&flow).outcome;
+                        tally.count(found);
+                        for ip in PUBLIC {
+                            let somebody = End { who: Who::Outside, ip: Some(ip.parse().unwrap()) };
+                            let (client, server) = if leaves { (pod, somebody) } else { (somebody, pod) };
+                            let question = Question { client, server, protocol: "TCP", port, name, via_service: false };
+                            let expected = expected(reference::answer(&both.world, &question, &choices));
+                            if found != Outcome::Unknown && expected != found {
+                                return Err(TestCaseError::fail(format!("{question:?}: {expected:?}, but {found:?}")));
+                            }
                         }
                     }
                 }
-            }
-            Ok(())
-        })
+                Ok(())
+            },
+        )
         .unwrap_or_else(|e| panic!("{e}"));
     tally.varied(&[Outcome::Allowed, Outcome::Denied, Outcome::Unknown], 100);
 }

@@ -53,6 +53,9 @@ const CIDRS: [&str; 21] = [
     "2001:db8::9/128",
 ];
 
+/// Those of them that hold some public addresses and not all.
+const PUBLIC_RANGES: [&str; 3] = ["192.0.2.0/24", "192.0.2.8/29", "192.0.2.9/32"];
+
 /// Addresses of nothing in the cluster.
 pub const OUTSIDE: [&str; 6] = ["192.0.2.1", "192.0.2.9", "192.0.3.0", "2001:db8::1", "2001:db8::9", "2001:db9::"];
 
@@ -131,6 +134,20 @@ pub fn cluster(kinds: Kinds) -> impl Strategy<Value = Manifests> {
             }));
             Manifests(out)
         })
+}
+
+/// A cluster in which some rule tells public addresses apart: what holds for some of them alone can't be told of the internet.
+pub fn cluster_with_public_ranges() -> impl Strategy<Value = Manifests> {
+    let public = prop::collection::vec(select(PUBLIC_RANGES.to_vec()), 1..3);
+    let peers = public.prop_map(|ranges| ranges.iter().map(|r| json!({"ipBlock": {"cidr": r}})).collect::<Vec<_>>());
+    (cluster(Kinds::All), select(PLACES.to_vec()), peers.clone(), peers).prop_map(|(mut manifests, place, from, to)| {
+        manifests.0.push(json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": "np-ranges", "namespace": place},
+            "spec": {"podSelector": {}, "ingress": [{"from": from}], "egress": [{"to": to}]},
+        }));
+        manifests
+    })
 }
 
 /// The manifests as the loader would hand them on.
@@ -321,10 +338,35 @@ fn container_port() -> impl Strategy<Value = Value> {
 
 // Services
 
+/// Two policies of one priority that disagree, about every port or one.
+fn tied() -> impl Strategy<Value = Vec<Value>> {
+    let port = prop::option::weighted(0.3, select(PORTS.to_vec()));
+    (0..4i64, port, namespace_selector()).prop_map(|(priority, port, from)| {
+        let protocols = port.map(|n| json!([{"tcp": {"destinationPort": {"number": n}}}]));
+        let policy = |name: &str, action: &str| {
+            json!({
+                "apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy",
+                "metadata": {"name": name},
+                "spec": {
+                    "tier": "Admin", "priority": priority, "subject": {"namespaces": {}},
+                    "ingress": [fields([
+                        ("action", Some(action.into())),
+                        ("from", Some(json!([{"namespaces": from}]))),
+                        ("protocols", protocols.clone()),
+                    ])],
+                },
+            })
+        };
+        vec![policy("cnp-tied-a", "Accept"), policy("cnp-tied-b", "Deny")]
+    })
+}
+
 /// A cluster with the Service `blue/svc`.
 pub fn cluster_with_service() -> impl Strategy<Value = Manifests> {
-    (cluster(Kinds::All), service(), any::<bool>()).prop_map(|(mut manifests, service, crowded)| {
+    let tied = prop::option::weighted(0.6, tied());
+    (cluster(Kinds::All), service(), any::<bool>(), tied).prop_map(|(mut manifests, service, crowded, tied)| {
         manifests.0.extend(service);
+        manifests.0.extend(tied.into_iter().flatten());
         if crowded {
             // Every pod stands behind the Service, so that its endpoints differ in ports, state and policies.
             for manifest in &mut manifests.0 {

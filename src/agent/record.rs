@@ -319,7 +319,8 @@ impl fmt::Display for Line {
 }
 
 impl Line {
-    fn parse(text: &str) -> Option<Line> {
+    /// Reads a line without its checksum.
+    pub fn parse(text: &str) -> Option<Line> {
         let mut words = text.split(' ');
         let first = words.next()?;
         let line = if first == "v" {

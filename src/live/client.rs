@@ -1,11 +1,12 @@
-//! Requests to an API server: one at a time with bounded retries, or a list page by page. Only GET.
+//! Requests to an API server: one at a time with bounded retries, or a list page by page. Only the probe sends anything
+//! but GET.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Request;
-use http::header::{ACCEPT, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use kube::client::Body;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer as _};
@@ -59,11 +60,26 @@ impl Api {
         Ok(Self { client, server, timeout, sent: AtomicUsize::new(0), received: AtomicU64::new(0) })
     }
 
+    /// The client of the library, for what is more than one answer to one request.
+    pub(super) fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
     /// The body of an answer. `what` names it in messages: "pods in namespace `shop`".
     pub(super) async fn get(&self, path: &str, accept: &'static str, what: &str) -> Result<Vec<u8>, LiveError> {
+        self.retried(&Sent::get(path, accept), what).await
+    }
+
+    /// Sends something, and returns the answer's body. It is sent again like a GET: only for what comes to the same the
+    /// second time.
+    pub(super) async fn send(&self, sent: &Sent<'_>, what: &str) -> Result<Vec<u8>, LiveError> {
+        self.retried(sent, what).await
+    }
+
+    async fn retried(&self, sent: &Sent<'_>, what: &str) -> Result<Vec<u8>, LiveError> {
         let mut attempt = 1;
         loop {
-            match self.once(path, accept, what).await {
+            match self.once(sent, what).await {
                 Ok(body) => return Ok(body),
                 Err(failure) => match failure.wait {
                     Some(wait) if attempt < TRIES => {
@@ -77,16 +93,25 @@ impl Api {
         }
     }
 
-    async fn once(&self, path: &str, accept: &'static str, what: &str) -> Result<Vec<u8>, Failure> {
+    async fn once(&self, sent: &Sent<'_>, what: &str) -> Result<Vec<u8>, Failure> {
         self.sent.fetch_add(1, Ordering::Relaxed);
-        match tokio::time::timeout(self.timeout, self.exchange(path, accept, what)).await {
+        match tokio::time::timeout(self.timeout, self.exchange(sent, what)).await {
             Ok(result) => result,
             Err(_) => Err(Failure { error: timeout(&self.server), wait: None }),
         }
     }
 
-    async fn exchange(&self, path: &str, accept: &'static str, what: &str) -> Result<Vec<u8>, Failure> {
-        let request = Request::get(path).header(ACCEPT, accept).body(Body::empty()).map_err(|error| Failure {
+    async fn exchange(&self, sent: &Sent<'_>, what: &str) -> Result<Vec<u8>, Failure> {
+        let path = sent.path;
+        let mut request = Request::builder().method(sent.method).uri(path).header(ACCEPT, sent.accept);
+        let body = match &sent.body {
+            Some((kind, body)) => {
+                request = request.header(CONTENT_TYPE, *kind);
+                Body::from(body.clone())
+            }
+            None => Body::empty(),
+        };
+        let request = request.body(body).map_err(|error| Failure {
             error: LiveError::new(Trouble::Protocol, format!("`{path}` can't be asked for: {error}")),
             wait: None,
         })?;
@@ -157,6 +182,37 @@ impl Api {
                 None => return Ok(()),
             }
         }
+    }
+}
+
+/// One request.
+#[derive(Debug)]
+pub(super) struct Sent<'a> {
+    method: &'static str,
+    path: &'a str,
+    accept: &'static str,
+    /// The body with its type.
+    body: Option<(&'static str, Vec<u8>)>,
+}
+
+/// A patch that merges lists by the names of their entries, as kubectl sends it.
+pub(super) const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
+
+impl<'a> Sent<'a> {
+    fn get(path: &'a str, accept: &'static str) -> Self {
+        Self { method: "GET", path, accept, body: None }
+    }
+
+    pub(super) fn post(path: &'a str, body: &serde_json::Value) -> Self {
+        Self { method: "POST", path, accept: JSON, body: Some((JSON, body.to_string().into_bytes())) }
+    }
+
+    pub(super) fn patch(path: &'a str, body: &serde_json::Value) -> Self {
+        Self { method: "PATCH", path, accept: JSON, body: Some((STRATEGIC_MERGE, body.to_string().into_bytes())) }
+    }
+
+    pub(super) fn delete(path: &'a str, body: &serde_json::Value) -> Self {
+        Self { method: "DELETE", path, accept: JSON, body: Some((JSON, body.to_string().into_bytes())) }
     }
 }
 

@@ -37,6 +37,14 @@ pub enum Trouble {
     Protocol,
     /// Stopped by the user.
     Interrupted,
+    /// This pod can't be probed from.
+    Unfit,
+    /// Admission refuses what the probe would add.
+    Admission,
+    /// The probe's container does not start.
+    NotStarted,
+    /// The probe has no answer.
+    NoAnswer,
 }
 
 /// A cluster that can't be read.

@@ -1,7 +1,7 @@
 //! The live cluster as a source: a question, or a scope, becomes requests; their answers go to the loader.
 //!
 //! The only room with async, TLS and a network stack. It knows what a question needs of a cluster, and nothing of what a
-//! policy means: objects leave as `source::wire` types, like those of a file.
+//! policy means: objects leave as `source::wire` types, like those of a file. `probe` runs the agent in a pod's network.
 
 pub mod ask;
 mod client;
@@ -10,6 +10,7 @@ mod discovery;
 mod error;
 mod gather;
 mod needs;
+pub mod probe;
 mod progress;
 pub mod rights;
 

@@ -10,6 +10,22 @@ use super::client::Api;
 
 /// Does some work with a line about it beside.
 pub(super) async fn beside<T>(api: &Api, wanted: bool, work: impl Future<Output = T>) -> T {
+    let line = || {
+        let requests = api.sent.load(Ordering::Relaxed);
+        let bytes = api.received.load(Ordering::Relaxed);
+        format!("reading the cluster: {requests} requests, {} MiB", bytes >> 20)
+    };
+    with_line(wanted, line, work).await
+}
+
+/// Probes with a line about it beside: from how many pods, for how long.
+pub(super) async fn probing<T>(wanted: bool, pods: usize, work: impl Future<Output = T>) -> T {
+    let began = std::time::Instant::now();
+    let from = if pods == 1 { "one pod".to_owned() } else { format!("{pods} pods") };
+    with_line(wanted, || format!("probing from {from}: {} s", began.elapsed().as_secs()), work).await
+}
+
+async fn with_line<T>(wanted: bool, line: impl Fn() -> String, work: impl Future<Output = T>) -> T {
     if !wanted || !stderr().is_terminal() {
         return work.await;
     }
@@ -18,10 +34,8 @@ pub(super) async fn beside<T>(api: &Api, wanted: bool, work: impl Future<Output 
     let lines = std::pin::pin!(async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         loop {
-            let requests = api.sent.load(Ordering::Relaxed);
-            let bytes = api.received.load(Ordering::Relaxed);
             shown.set(true);
-            let _ = write!(stderr(), "\r\x1b[Kreading the cluster: {requests} requests, {} MiB", bytes >> 20);
+            let _ = write!(stderr(), "\r\x1b[K{}", line());
             let _ = stderr().flush();
             tokio::time::sleep(Duration::from_millis(200)).await;
         }

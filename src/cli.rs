@@ -578,6 +578,7 @@ pub fn with_default_command(args: impl IntoIterator<Item = OsString>) -> Vec<OsS
         });
         found.is_some_and(|a| a.get_action().takes_values())
     };
+    // The command goes first, so that its own flags may stand before it or before CLIENT, as with kubectl.
     let mut at = 1;
     while at < args.len() {
         let Some(token) = args[at].to_str() else { break };
@@ -589,14 +590,15 @@ pub fn with_default_command(args: impl IntoIterator<Item = OsString>) -> Vec<OsS
             at += if separate { 2 } else { 1 };
             continue;
         }
-        let known = token == "help" || command.get_subcommands().any(|c| c.get_name() == token);
-        if !known {
-            args.insert(at, "check".into());
+        if token == "help" || command.get_subcommands().any(|c| c.get_name() == token) {
+            let named = args.remove(at);
+            args.insert(1, named);
+            return args;
         }
-        return args;
+        break;
     }
     if at < args.len() {
-        args.insert(at, "check".into());
+        args.insert(1, "check".into());
     }
     args
 }

@@ -51,6 +51,14 @@ fn both_sides_that_block_are_explained() {
     insta::assert_snapshot!(shown(&shop(&["frontend", "database:5432"])));
 }
 
+/// No NetworkPolicy can open one name: that the fix opens the internet is said.
+#[test]
+fn a_name_outside_is_called_by_its_name_and_its_fix_says_what_it_opens() {
+    let shown = shown(&shop(&["frontend", "example.com:443"]));
+    assert!(shown.contains("none of their rules allows example.com on TCP 443"), "{shown}");
+    assert!(shown.contains("also opens: shop/frontend → the internet TCP 443"), "{shown}");
+}
+
 #[test]
 fn reachable_says_so_and_no_more() {
     insta::assert_snapshot!(shown(&shop(&["checkout", "database:5432"])));
@@ -142,6 +150,10 @@ fn a_command_wins_over_a_pod_of_its_name_and_flags_may_stand_anywhere() {
     assert_eq!(code(&["-f", "examples/shop", "-n", "shop", "checkout", "database:5432"]), 0);
     assert_eq!(code(&["checkout", "database:5432", "-f", "examples/shop"]), 0);
     assert_eq!(code(&["check", "checkout", "database:5432", "-f", "examples/shop"]), 0);
+    // Flags of the command alone too, before it or before CLIENT.
+    assert_eq!(code(&["-o", "json", "-f", "examples/shop", "checkout", "database:5432"]), 0);
+    assert_eq!(code(&["checkout", "-o", "wide", "database:5432", "-f", "examples/shop"]), 0);
+    assert_eq!(code(&["-o", "json", "-f", "examples/shop", "graph"]), 0);
     // `man` is a command: a pod of that name needs `check`.
     assert_eq!(code(&["check", "man", "database:5432", "-f", "examples/shop"]), 2);
 }

@@ -40,6 +40,8 @@ pub struct Explanation {
     pub subject: PodId,
     /// The other end.
     pub across: Endpoint,
+    /// The DNS name outside the cluster that was dialled, where the other end is what it stands for.
+    pub name: Option<Str>,
     /// Protocol.
     pub protocol: Protocol,
     /// The port that policies see: the pod's.
@@ -252,6 +254,7 @@ impl<'a> Explainer<'a> {
             outcome,
             subject: way.subject,
             across,
+            name: (way.leg.direction == Direction::Egress).then(|| way.flow.name.clone()).flatten(),
             protocol: way.flow.protocol,
             port: way.flow.port,
             service_port: way.service_port,

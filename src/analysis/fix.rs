@@ -20,7 +20,7 @@ use crate::model::query::{PortSpec, Target};
 use crate::policy::rule::{RuleRef, Tier};
 use crate::policy::{PolicyKind, Profile};
 use crate::reach::eval::StepResult;
-use crate::reach::{Check, CheckOptions, Evaluator, Outcome, Source, Verdict};
+use crate::reach::{Check, CheckOptions, Endpoint, Evaluator, Outcome, Source, Verdict};
 use crate::source::{Origin, SourceMap};
 use candidates::Candidate;
 pub use effects::{Change, Effects, Side};
@@ -215,7 +215,9 @@ fn asked(check: &Check) -> Vec<effects::Asked> {
     let target = check.endpoints.iter().map(|e| (e, check.protocol));
     dns.chain(target)
         .filter_map(|(e, protocol)| {
-            Some(effects::Asked { client: e.client, server: e.server, protocol, port: e.port? })
+            // One name was asked for, not every address outside.
+            let named = check.external_name.is_some() && e.server == Endpoint::internet();
+            Some(effects::Asked { client: e.client, server: e.server, protocol, port: e.port?, named })
         })
         .collect()
 }

@@ -311,6 +311,30 @@ fn somewhere_outside(block: &Block) -> Tri {
     }
 }
 
+/// Whether ranges, each from its first to its last address, in order and apart, hold every IPv4 address of the internet.
+pub fn holds_the_internet(ranges: &[(IpAddr, IpAddr)]) -> bool {
+    let v4 = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => Some(u64::from(u32::from(ip))),
+        IpAddr::V6(_) => None,
+    };
+    let mut next = 0;
+    let reaches = |mut from: u64, to: u64| {
+        while from < to {
+            let ip = IpAddr::V4((from as u32).into());
+            let Some(range) = reserved().iter().find(|r| r.contains(&ip)) else { return false };
+            from = v4(range.broadcast()).map_or(to, |last| last + 1);
+        }
+        true
+    };
+    for (first, last) in ranges.iter().filter_map(|(first, last)| Some((v4(*first)?, v4(*last)?))) {
+        if !reaches(next, first) {
+            return false;
+        }
+        next = last + 1;
+    }
+    reaches(next, 1 << 32)
+}
+
 /// Ranges that no host of the internet has (RFC 6890), IPv4.
 fn reserved() -> &'static [IpNet] {
     use std::sync::OnceLock;
@@ -336,4 +360,23 @@ fn not_cidr(cidrs: &[IpNet], endpoint: &Endpoint) -> Tri {
     let Some(ip) = endpoint.ip else { return Tri::Maybe(Reason::AddressUnknown) };
     let family = cidrs.iter().any(|c| matches!((c, ip), (IpNet::V4(_), IpAddr::V4(_)) | (IpNet::V6(_), IpAddr::V6(_))));
     (family && !cidrs.iter().any(|c| c.contains(&ip))).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_internet_is_held_but_for_addresses_that_no_host_of_it_has() {
+        let held = |ranges: &[(&str, &str)]| {
+            let parsed: Vec<_> = ranges.iter().map(|(a, b)| (a.parse().unwrap(), b.parse().unwrap())).collect();
+            holds_the_internet(&parsed)
+        };
+        assert!(held(&[("0.0.0.0", "255.255.255.255")]));
+        assert!(held(&[("1.0.0.0", "9.255.255.255"), ("11.0.0.0", "255.255.255.255")]));
+        assert!(!held(&[("0.0.0.0", "9.255.255.255"), ("12.0.0.0", "255.255.255.255")]));
+        assert!(!held(&[("0.0.0.0", "223.255.255.254")]));
+        assert!(!held(&[("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")]));
+        assert!(!held(&[]));
+    }
 }

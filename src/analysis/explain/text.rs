@@ -22,6 +22,14 @@ pub fn endpoint_name(cluster: &Cluster, endpoint: &Endpoint) -> String {
     }
 }
 
+/// What people call the other end of a flow: what they dialled, where that is a DNS name outside the cluster.
+pub fn dialled_name(cluster: &Cluster, endpoint: &Endpoint, name: Option<&str>) -> String {
+    match (endpoint.kind, name) {
+        (EndpointKind::Outside, Some(name)) => name.to_owned(),
+        _ => endpoint_name(cluster, endpoint),
+    }
+}
+
 /// `` `key=value` `` and its like.
 fn requirement(key: &str, op: &Op) -> String {
     let list = |values: &[Str]| values.iter().map(|v| &**v).collect::<Vec<_>>().join(", ");
@@ -163,7 +171,7 @@ impl Explanation {
     pub fn diagnostic(&self, evaluator: &Evaluator<'_>) -> Diagnostic {
         let cluster = evaluator.cluster;
         let subject = cluster.pod_name(self.subject);
-        let across = endpoint_name(cluster, &self.across);
+        let across = dialled_name(cluster, &self.across, self.name.as_deref());
         let mut out = match self.outcome {
             Outcome::Denied | Outcome::Allowed => Diagnostic::error(self.headline(&subject, &across)),
             Outcome::Unknown => Diagnostic::warning(self.headline(&subject, &across)),

@@ -96,6 +96,7 @@ impl Maker<'_> {
     }
 
     fn across_name(&self) -> String {
+        // A NetworkPolicy knows no names: what it opens for one is every address that the name may have.
         crate::analysis::explain::text::endpoint_name(self.cluster(), self.across())
     }
 

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use crate::model::{Cluster, NodeId, PodId, PortSet, Protocol, TargetPort};
 use crate::reach::Endpoint;
 use crate::reach::eval::EndpointKind;
+use crate::reach::matching::holds_the_internet;
 
 /// One side of a change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +52,8 @@ pub(super) struct Asked {
     pub(super) server: Endpoint,
     pub(super) protocol: Protocol,
     pub(super) port: u16,
+    /// Whether the server was given as a DNS name outside the cluster, so that no range of addresses is just that.
+    pub(super) named: bool,
 }
 
 impl Effects {
@@ -132,6 +135,7 @@ impl Side {
                 let Some(first) = nodes.first() else { return "no node".to_owned() };
                 more(format!("node {}", cluster.nodes[first.index()].name), nodes.len(), "nodes")
             }
+            Self::Outside(ranges) if holds_the_internet(ranges) => "the internet".to_owned(),
             Self::Outside(ranges) => {
                 let mut nets = ranges.iter().flat_map(|r| nets(*r));
                 let first: Vec<String> = nets.by_ref().take(3).map(|n| n.to_string()).collect();
@@ -188,7 +192,8 @@ pub(super) fn is_asked(cluster: &Cluster, change: &Change, asked: &[Asked]) -> b
             && clients.iter().all(|c| {
                 servers.iter().all(|s| {
                     let this = |a: &Asked| {
-                        a.protocol == *protocol && a.port == *port && same(&a.client, c) && same(&a.server, s)
+                        let ends = same(&a.client, c) && same(&a.server, s);
+                        a.protocol == *protocol && a.port == *port && ends && !a.named
                     };
                     asked.iter().any(this)
                 })

@@ -152,7 +152,7 @@ pub fn from_json(origin: Origin, type_meta: &TypeMeta, text: &[u8]) -> Result<Pa
                     if let Ok(Some(object)) = kind::deserialize(kind, &mut deserializer)
                         && deserializer.end().is_ok()
                     {
-                        return Ok(finish(origin, kind, object, &Value::Null));
+                        return Ok(finish(origin, name, kind, object, &Value::Null));
                     }
                 }
                 _ => {}
@@ -222,7 +222,7 @@ fn classify(origin: Origin, type_meta: &TypeMeta) -> Result<(&str, Kind), Box<Pa
 fn typed(origin: Origin, name: &str, kind: Kind, value: &Value) -> Parsed {
     match kind::deserialize(kind, Decoder(value)) {
         Ok(Some(object)) => {
-            let mut parsed = finish(origin, kind, object, value);
+            let mut parsed = finish(origin, name, kind, object, value);
             if kind == Kind::NetworkPolicy && value.get("apiVersion").is_some_and(|v| v == "extensions/v1beta1") {
                 parsed.diagnostics.push(
                     Diagnostic::warning("extensions/v1beta1 NetworkPolicy was removed in Kubernetes 1.16")
@@ -241,7 +241,13 @@ fn typed(origin: Origin, name: &str, kind: Kind, value: &Value) -> Parsed {
     }
 }
 
-fn finish(origin: Origin, kind: Kind, object: Object, value: &Value) -> Parsed {
+fn finish(origin: Origin, name: &str, kind: Kind, mut object: Object, value: &Value) -> Parsed {
+    // An item of an API server's list doesn't say what it is.
+    match &mut object {
+        Object::Workload(o) if o.kind.is_empty() => name.clone_into(&mut o.kind),
+        Object::ForeignPolicy(o) if o.kind.is_empty() => name.clone_into(&mut o.kind),
+        _ => {}
+    }
     let mut diagnostics = Vec::new();
     validate::object(origin, &object, value, &mut diagnostics);
     Parsed { object: Some((kind, object)), skipped: None, diagnostics }

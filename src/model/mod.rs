@@ -8,6 +8,7 @@ mod labels;
 mod net;
 pub mod overlay;
 pub mod query;
+mod rollout;
 mod service;
 
 use std::collections::HashMap;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::build::{identity, is_dns_service};
+use super::rollout;
 use crate::source::wire::{Loaded, Object};
 
 type Identity = (String, String, String);
@@ -13,9 +14,10 @@ fn key(object: &Object, default_namespace: &str) -> Identity {
 }
 
 /// Lays `with` over `base`: an object of the same kind, namespace and name is replaced, others are added. With `prune`,
-/// policies of `base` that `with` lacks are gone. Endpoint lists that the change makes stale are dropped, so that they are worked
-/// out anew from the selectors.
-pub fn overlay(base: Vec<Loaded>, with: Vec<Loaded>, prune: bool, default_namespace: &str) -> Vec<Loaded> {
+/// policies of `base` that `with` lacks are gone. Pods of a workload whose template changes give way to it. Endpoint lists that the
+/// change makes stale are dropped, so that they are worked out anew from the selectors.
+pub fn overlay(mut base: Vec<Loaded>, with: Vec<Loaded>, prune: bool, default_namespace: &str) -> Vec<Loaded> {
+    rollout::roll(&mut base, &with, default_namespace);
     let replaced: HashSet<Identity> = with.iter().map(|l| key(&l.object, default_namespace)).collect();
     let mut out: Vec<Loaded> = base
         .into_iter()
@@ -28,7 +30,7 @@ pub fn overlay(base: Vec<Loaded>, with: Vec<Loaded>, prune: bool, default_namesp
     out
 }
 
-/// Takes away the object that `KIND/[NAMESPACE/]NAME` names. Says how many objects were taken.
+/// Takes away the object that `KIND/[NAMESPACE/]NAME` names, of a workload with its pods. Says how many objects were taken.
 pub fn without(objects: &mut Vec<Loaded>, what: &str, default_namespace: &str) -> Result<usize, String> {
     let parts: Vec<&str> = what.split('/').collect();
     let (kind, namespace, name) = match parts.as_slice() {
@@ -43,7 +45,7 @@ pub fn without(objects: &mut Vec<Loaded>, what: &str, default_namespace: &str) -
     let Some(kind) = kind_name(kind) else {
         return Err(format!("`{kind}` is not a kind that takes part"));
     };
-    let mut touched = HashSet::new();
+    let mut touched: HashSet<Identity> = HashSet::new();
     let before = objects.len();
     objects.retain(|l| {
         let identity = key(&l.object, default_namespace);
@@ -56,8 +58,10 @@ pub fn without(objects: &mut Vec<Loaded>, what: &str, default_namespace: &str) -
         }
         !same
     });
+    let taken = before - objects.len();
+    rollout::end(objects, &touched, default_namespace);
     drop_stale(objects, &touched, default_namespace);
-    Ok(before - objects.len())
+    Ok(taken)
 }
 
 fn is_policy(object: &Object) -> bool {

@@ -2,7 +2,7 @@
 """Times whole calls of the program, process start included.
 
     cargo build --release --bins --example generate
-    scripts/bench.py                 the shop, the boutique and 10,000 pods
+    scripts/bench.py                 the shop, the boutique, a repository with expectations, 10,000 pods
 
 Clusters are written once, by the generator, to `target/bench`. For each call: the smallest wall time and CPU time of
 its runs, and the exit code, so that a call that failed is not taken for a fast one. Memory is left out: what the
@@ -30,6 +30,66 @@ def cluster(shape):
             subprocess.run([GENERATE, shape], stdout=out, check=True)
         part.rename(path)
     return path
+
+
+TIERS = ("web", "api", "worker", "cache", "db", "jobs")
+
+
+def repository():
+    """A repository as CI sees it: 50 namespaces, 500 policies in files of their own, 200 expectations of every form."""
+    root = TARGET / "bench" / "repository"
+    if (root / "netcheck.yaml").exists():
+        return root
+    for index in range(50):
+        place = root / "deploy" / f"team-{index:02}"
+        place.mkdir(parents=True, exist_ok=True)
+        space = f"team-{index:02}"
+        documents = [f"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {space}\n  labels:\n    group: g{index % 5}\n"]
+        for number, tier in enumerate(TIERS):
+            documents.append(
+                f"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {tier}\n  namespace: {space}\n"
+                f"spec:\n  replicas: 2\n  selector:\n    matchLabels:\n      app: {tier}\n  template:\n    metadata:\n"
+                f"      labels:\n        app: {tier}\n    spec:\n      containers:\n        - name: main\n          image: {tier}:1\n"
+                f"          ports:\n            - name: http\n              containerPort: {8080 + number}\n"
+            )
+            documents.append(
+                f"apiVersion: v1\nkind: Service\nmetadata:\n  name: {tier}\n  namespace: {space}\n"
+                f"spec:\n  selector:\n    app: {tier}\n  ports:\n    - port: 80\n      targetPort: http\n"
+            )
+        (place / "workloads.yaml").write_text("---\n".join(documents))
+        own = lambda app: f"        - podSelector:\n            matchLabels:\n              app: {app}\n"
+        port = lambda n: f"      ports:\n        - port: {n}\n"
+        to_all = "    - to:\n        - podSelector: {}\n"
+        policies = {
+            "default-deny": ("{}", "  policyTypes: [Ingress, Egress]\n"),
+            "dns": ("{}", "  policyTypes: [Egress]\n  egress:\n    - to:\n        - namespaceSelector: {}\n          podSelector:\n            matchLabels:\n              k8s-app: kube-dns\n      ports:\n        - port: 53\n          protocol: UDP\n        - port: 53\n"),
+            "internal-egress": ("{}", "  policyTypes: [Egress]\n  egress:\n" + to_all),
+            "web": ("web", "  ingress:\n    - from:\n        - ipBlock:\n            cidr: 0.0.0.0/0\n            except: [10.0.0.0/8]\n" + port(8080)),
+            "api": ("api", "  ingress:\n    - from:\n" + own("web") + port(8081)),
+            "worker": ("worker", "  ingress:\n    - from:\n" + own("api") + port("http")),
+            "cache": ("cache", "  ingress:\n    - from:\n" + own("api") + own("worker") + port(8083)),
+            "db": ("db", "  ingress:\n    - from:\n" + own("api") + own("worker") + port(8084)),
+            "jobs": ("jobs", f"  ingress:\n    - from:\n        - namespaceSelector:\n            matchLabels:\n              group: g{index % 5}\n" + port(8085)),
+            "internet": ("jobs", f"  policyTypes: [Egress]\n  egress:\n    - to:\n        - ipBlock:\n            cidr: 203.0.{index}.0/24\n" + port(443)),
+        }
+        for name, (app, rest) in policies.items():
+            subject = "{}" if app == "{}" else f"\n    matchLabels:\n      app: {app}"
+            (place / f"{name}.yaml").write_text(
+                f"apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: {name}\n  namespace: {space}\n"
+                f"spec:\n  podSelector: {subject}\n{rest}"
+            )
+    expect = []
+    for index in range(50):
+        space, other = f"team-{index:02}", f"team-{(index + 1) % 50:02}"
+        expect += [
+            f"  - allow: {{from: {space}/api, to: {space}/svc/db}}",
+            f"  - deny: {{from: {{namespaces: all, except: {{namespace: {space}}}}}, to: {space}/deploy/db, reason: orders stay here}}",
+            f"  - only: {{from: [{space}/api, {space}/worker], to: {space}/deploy/cache, ports: [8083]}}",
+            f"  - deny: {{from: {other}/web, to: {space}/svc/api, by: {space}/default-deny}}",
+        ]
+    head = "apiVersion: netcheck/v1alpha1\nkind: ConnectivityTest\nobjects: [deploy]\nexpect:\n"
+    (root / "netcheck.yaml").write_text(head + "\n".join(expect) + "\n")
+    return root
 
 
 def run(args, times):
@@ -68,6 +128,8 @@ def main():
     rows = [("--version", ["--version"], 40)]
     rows.append(("shop, reachable", ["-f", "examples/shop", "checkout", "database:5432"], 40))
     rows.append(("shop, blocked, with its fix", ["-f", "examples/shop", "frontend", "cart:80"], 40))
+    root = repository()
+    rows.append(("500 policies, 200 expectations", ["test", "-R", str(root / "netcheck.yaml"), "-o", "junit"], 20))
     for shape, times in (("boutique", 40), ("ladder-10k", 6)):
         path = cluster(shape)
         size = path.stat().st_size / 1e6

@@ -7,6 +7,7 @@
 pub mod file;
 mod init;
 mod judge;
+mod scope;
 mod who;
 
 use crate::analysis::explain::{Explainer, How};
@@ -15,6 +16,7 @@ use crate::reach::{Decision, Evaluator, Outcome as Flows};
 use crate::source::{Diagnostic, FieldPath, Origin};
 use file::{Cell, Expectation, Matrix, Peer, Peers, PortText, Rule};
 pub use init::init;
+pub use scope::Concern;
 
 /// How an expectation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +65,15 @@ pub struct Answer {
     pub pairs: usize,
 }
 
+/// What is not known of the objects, and what that makes of answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// What makes every answer a guess, a clause each.
+    pub guesses: Vec<String>,
+    /// What makes those about the pods of every namespace a guess.
+    pub elsewhere: Option<String>,
+}
+
 /// What an expectation demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Demand {
@@ -81,18 +92,38 @@ pub fn answer(
     expect: &[Expectation],
     matrix: Option<&Matrix>,
     at: &FieldPath,
+    gaps: &Gaps,
 ) -> Vec<Answer> {
     let mut out = Vec::new();
     for (index, expectation) in expect.iter().enumerate() {
-        out.push(one(evaluator, namespace, expectation, at.clone().key("expect").index(index)));
+        let answer = one(evaluator, namespace, expectation, at.clone().key("expect").index(index));
+        out.push(doubted(answer, expectation, namespace, gaps));
     }
     for (path, expectation) in matrix.into_iter().flat_map(|m| cells(m, at)) {
         match expectation {
-            Ok(expectation) => out.push(one(evaluator, namespace, &expectation, path)),
+            Ok(expectation) => {
+                let answer = one(evaluator, namespace, &expectation, path);
+                out.push(doubted(answer, &expectation, namespace, gaps));
+            }
             Err(message) => out.push(failed("matrix".to_owned(), message, path)),
         }
     }
     out
+}
+
+/// An answer that rests on what isn't known is none. One that judged nothing failed for another reason.
+fn doubted(mut answer: Answer, expectation: &Expectation, namespace: &str, gaps: &Gaps) -> Answer {
+    let mut guesses = gaps.guesses.clone();
+    if let Some(elsewhere) = &gaps.elsewhere
+        && Concern::of(std::slice::from_ref(expectation), None, namespace).everywhere
+    {
+        guesses.push(elsewhere.clone());
+    }
+    if !guesses.is_empty() && answer.pairs > 0 {
+        answer.outcome = Outcome::Unknown;
+        answer.facts.extend(guesses);
+    }
+    answer
 }
 
 fn failed(name: String, message: String, path: FieldPath) -> Answer {

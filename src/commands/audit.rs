@@ -30,13 +30,10 @@ pub(super) fn run(global: &Global, args: &AuditArgs, output: &mut Output) -> Exi
     // Several namespaces narrow the audit; one is also that of manifests that name none.
     let names: Vec<&str> = global.namespace.iter().flat_map(|n| n.split(',')).filter(|n| !n.is_empty()).collect();
     let live = global.filename.is_empty();
-    let narrowed = Global {
-        namespace: names.first().map(|n| (*n).to_owned()),
-        // What the peers of one namespace's policies select may be in any other.
-        all_namespaces: global.all_namespaces || live,
-        ..global.clone()
-    };
-    let Some(input) = input::read(&narrowed, None, output) else { return Exit::Error };
+    let narrowed = Global { namespace: names.first().map(|n| (*n).to_owned()), ..global.clone() };
+    // What the peers of one namespace's policies select may be in any other.
+    let around: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+    let Some(input) = input::survey(&narrowed, &around, output) else { return Exit::Error };
     let cluster = &input.cluster;
     let mut only: Vec<NamespaceId> = Vec::new();
     let own = (live && !global.all_namespaces && names.is_empty()).then_some(&*input.namespace);

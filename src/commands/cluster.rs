@@ -1,9 +1,14 @@
-//! The cluster that the flags choose: connecting, what it refuses, what it hides.
+//! The cluster that the flags choose: connecting, reading it, what it refuses, what it hides.
+
+use std::collections::BTreeSet;
 
 use crate::cli::Global;
-use crate::live::{ConnectOptions, Gathered, LiveError, Scope, Session};
+use crate::live::{ConnectOptions, Depth, Gathered, LiveError, Scope, Session};
+use crate::model::distinct;
+use crate::source::Loader;
 
 use super::Output;
+use super::input::{self, Raw};
 
 /// Connects as the flags say.
 pub(super) fn connect(global: &Global, output: &mut Output) -> Option<Session> {
@@ -28,6 +33,121 @@ pub(super) fn connect(global: &Global, output: &mut Output) -> Option<Session> {
 pub(super) fn scope(global: &Global, namespace: &str) -> Scope {
     if global.all_namespaces { Scope::Cluster } else { Scope::Namespaces(vec![namespace.to_owned()]) }
 }
+
+/// What to read of a cluster.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    /// Namespaces.
+    pub(super) namespaces: BTreeSet<String>,
+    /// Namespaces, if there are such.
+    pub(super) perhaps: BTreeSet<String>,
+    /// All of it; where that may not be read, the namespaces alone.
+    pub(super) everywhere: bool,
+    /// The kinds of workloads that matter; all of them without.
+    pub(super) kinds: Option<BTreeSet<&'static str>>,
+}
+
+/// A cluster that was read once, for one use or several.
+pub(super) struct Reading {
+    loader: Loader,
+    gathered: Gathered,
+    namespace: String,
+    /// Whether namespaces besides those that were named could not be read.
+    pub(super) partial: bool,
+}
+
+impl Reading {
+    /// Reads what is wanted, or what -A, --full and -n say instead; the namespace of the context where nothing is.
+    pub(super) fn new(global: &Global, wanted: Wanted, output: &mut Output) -> Option<Self> {
+        let session = connect(global, output)?;
+        let namespace = global.namespace.clone().unwrap_or_else(|| session.namespace().to_owned());
+        let mut namespaces = wanted.namespaces;
+        // An empty name stands for the namespace that nobody named.
+        if namespaces.remove("") {
+            namespaces.insert(namespace.clone());
+        }
+        for name in wanted.perhaps.difference(&namespaces.clone()) {
+            match session.has_namespace(name) {
+                Ok(true) => {
+                    namespaces.insert(name.clone());
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    refuse(&error, output);
+                    return None;
+                }
+            }
+        }
+        if namespaces.is_empty() {
+            namespaces.insert(namespace.clone());
+        }
+        let told = global.all_namespaces || global.cluster.full;
+        let mut partial = false;
+        if wanted.everywhere && !told {
+            match session.may_read_everything() {
+                Ok(may) => partial = !may,
+                Err(error) => {
+                    refuse(&error, output);
+                    return None;
+                }
+            }
+        }
+        let scope = if told || (wanted.everywhere && !partial) {
+            Scope::Cluster
+        } else {
+            Scope::Namespaces(namespaces.into_iter().collect())
+        };
+        let depth = wanted.kinds.map_or(Depth::Workloads, Depth::Pods);
+        let mut loader = Loader::new(input::options(global, Some(namespace.clone())));
+        match session.everything(&scope, &depth, &mut loader) {
+            Ok(gathered) => {
+                tell(global, &gathered, output);
+                Some(Self { loader, gathered, namespace, partial })
+            }
+            Err(error) => {
+                refuse(&error, output);
+                None
+            }
+        }
+    }
+
+    /// The objects, with what `lay` reads over them, and the flags' --with over that. `settled`: the namespace of names
+    /// without one, where it isn't the context's.
+    pub(super) fn raw(
+        &self,
+        namespace: Option<String>,
+        lay: Lay<'_>,
+        global: &Global,
+        output: &mut Output,
+    ) -> Option<Raw> {
+        let namespace = namespace.unwrap_or_else(|| self.namespace.clone());
+        let mut loader = self.loader.clone().reading(input::options(global, Some(namespace.clone())));
+        let base = loader.objects();
+        lay(&mut loader);
+        let over = loader.objects();
+        for path in &global.with {
+            loader.path(path);
+        }
+        let read = input::finish(loader, output)?;
+        let mut objects = read.objects;
+        let with = objects.split_off(over);
+        let laid = objects.split_off(base);
+        distinct(&mut objects);
+        Some(Raw {
+            objects: crate::model::overlay::overlay(objects, laid, false, &namespace),
+            with,
+            sources: read.sources,
+            cni: self.gathered.plugin.map(str::to_owned),
+            namespace,
+            settled: true,
+            unread: self.gathered.unread.clone(),
+            dns_open: false,
+        })
+    }
+}
+
+/// Reads more into a loader.
+pub(super) type Lay<'l> = &'l mut dyn FnMut(&mut Loader);
 
 /// Writes why the cluster can't be read.
 pub(super) fn refuse(error: &LiveError, output: &mut Output) {

@@ -1,12 +1,14 @@
 //! `netcheck diff`: which connections a change opens and closes.
 
-use super::input::Input;
+use super::input::{Input, Raw};
 use super::sides::{self, Side};
 use super::{Exit, Output, input};
 use crate::analysis::diff::{Diff, Version, diff};
 use crate::cli::{DiffArgs, DiffOutput, FailOn, Format, Global};
 use crate::report::diff::{Sides, csv, findings, markdown, render, report};
 use crate::report::{Paint, github, sarif};
+#[cfg(feature = "live")]
+use crate::source::Loader;
 
 /// Compares two versions.
 pub(super) fn run(global: &Global, args: &DiffArgs, output: &mut Output) -> Exit {
@@ -61,9 +63,40 @@ fn two(before: &str, after: &str, global: &Global, output: &mut Output) -> Optio
         return None;
     }
     let [first, second] = parsed.as_slice() else { return None };
-    let before_input = sides::read(first, &Global { with: Vec::new(), ..global.clone() }, output)?;
-    let before_input = before_input.build(false, global, output)?;
-    let after_input = sides::read(second, global, output)?.build(true, global, output)?;
+    let namespace = match parsed.iter().find_map(Side::context) {
+        Some(context) if global.namespace.is_none() => Some(sides::namespace_of(context, global, output)?),
+        _ => global.namespace.clone(),
+    };
+    let named = Global { namespace, ..global.clone() };
+    let bare = Global { with: Vec::new(), ..named.clone() };
+    // Of a cluster no more is read than what it is compared with has namespaces for: that comes first.
+    let around = |other: &Raw| match &global.namespace {
+        Some(namespace) => vec![namespace.clone()],
+        None => sides::namespaces(&other.objects),
+    };
+    let (before_raw, after_raw) = match (first.context(), second.context()) {
+        (Some(context), None) => {
+            let after_raw = sides::read(second, &named, output)?;
+            (sides::cluster(context, around(&after_raw), &bare, output)?, after_raw)
+        }
+        (None, Some(context)) => {
+            let before_raw = sides::read(first, &bare, output)?;
+            let after_raw = sides::cluster(context, around(&before_raw), &named, output)?;
+            (before_raw, after_raw)
+        }
+        (Some(one), Some(other)) => {
+            let named = |of: &Global| of.namespace.iter().cloned().collect();
+            let before_raw =
+                sides::cluster(one, named(global), &Global { with: Vec::new(), ..global.clone() }, output)?;
+            (before_raw, sides::cluster(other, named(global), global, output)?)
+        }
+        (None, None) => (sides::read(first, &bare, output)?, sides::read(second, &named, output)?),
+    };
+    // Each side under the plugin that is known of either: a difference of plugins is none of the objects.
+    let found = after_raw.cni.clone().or(before_raw.cni.clone());
+    let under = |raw: Raw| Raw { cni: found.clone(), ..raw };
+    let before_input = under(before_raw).build(false, global, output)?;
+    let after_input = under(after_raw).build(true, global, output)?;
     Some((before_input, after_input, [before.to_owned(), after.to_owned()]))
 }
 
@@ -74,7 +107,7 @@ fn what_if(global: &Global, output: &mut Output) -> Option<Read> {
         output.help("say what would change: --with CHANGED, --without KIND/NAMESPACE/NAME");
         return None;
     }
-    let raw = input::raw(global, None, output)?;
+    let raw = underneath(global, output)?;
     let before = raw.clone().build(false, global, output)?;
     let after = raw.build(true, global, output)?;
     let paths = |all: &[std::path::PathBuf]| all.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(" ");
@@ -87,6 +120,33 @@ fn what_if(global: &Global, output: &mut Output) -> Option<Read> {
         changed.push_str(&format!(" without {}", global.without.join(" ")));
     }
     Some((before, after, [name, changed]))
+}
+
+/// What a change is laid over: the objects of -f, or of the cluster the namespaces that it is about.
+fn underneath(global: &Global, output: &mut Output) -> Option<Raw> {
+    #[cfg(feature = "live")]
+    if global.filename.is_empty() && global.namespace.is_none() {
+        use super::cluster::{Reading, Wanted};
+
+        // An empty name stands for the namespace of the context.
+        let mut loader = Loader::new(input::options(global, Some(String::new())));
+        for path in global.with.iter().filter(|p| p.as_os_str() != "-") {
+            loader.path(path);
+        }
+        let mut wanted = Wanted::default();
+        // What is wrong with it is told when it is laid over.
+        if let Ok(read) = loader.finish() {
+            wanted.namespaces.extend(sides::namespaces(&read.objects));
+        }
+        wanted.namespaces.extend(global.without.iter().filter_map(|what| {
+            match what.split('/').collect::<Vec<_>>()[..] {
+                [_, namespace, _] => Some(namespace.to_owned()),
+                _ => None,
+            }
+        }));
+        return Reading::new(global, wanted, output)?.raw(None, &mut |_| {}, global, output);
+    }
+    input::raw(global, None, output)
 }
 
 /// 0, unless --fail-on says otherwise: 1 where such a change is certain, 3 where it can't be told.

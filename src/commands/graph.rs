@@ -19,8 +19,7 @@ pub(super) fn run(global: &Global, args: &GraphArgs, output: &mut Output) -> Exi
     global.namespace = names.first().cloned();
     // Who reaches a namespace is seen in all of them; what is shown is chosen below.
     let (all, live) = (global.all_namespaces, global.filename.is_empty());
-    global.all_namespaces = true;
-    let Some(input) = input::read(&global, None, output) else { return Exit::Error };
+    let Some(input) = input::survey(&global, &names, output) else { return Exit::Error };
     let names = if live && !all && names.is_empty() { vec![input.namespace.clone()] } else { names };
     match question(&input, args) {
         Ok(None) => {}

@@ -51,6 +51,28 @@ pub(super) fn read(global: &Global, asking: Option<Asking<'_>>, output: &mut Out
     raw(global, asking, output)?.build(true, global, output)
 }
 
+/// Reads everything that some namespaces may have to do with: the whole cluster, or what of it may be read.
+pub(super) fn survey(global: &Global, namespaces: &[String], output: &mut Output) -> Option<Input> {
+    #[cfg(feature = "live")]
+    if global.filename.is_empty() {
+        use crate::source::unread::Gravity;
+
+        let namespaces = namespaces.iter().cloned().collect();
+        let wanted = cluster::Wanted { namespaces, everywhere: true, ..cluster::Wanted::default() };
+        let reading = cluster::Reading::new(global, wanted, output)?;
+        let mut raw = reading.raw(None, &mut |_| {}, global, output)?;
+        if reading.partial {
+            let what = "pods of other namespaces".to_owned();
+            let consequence = "whom they reach, and who reaches them, is not shown".to_owned();
+            output.note(&format!("note: you may not read {what}: {consequence}\n"));
+            raw.unread.push(Unread { what, consequence, gravity: Gravity::Detail });
+        }
+        return raw.build(true, global, output);
+    }
+    let _ = namespaces;
+    read(global, None, output)
+}
+
 /// Reads, and builds nothing yet.
 pub(super) fn raw(global: &Global, asking: Option<Asking<'_>>, output: &mut Output) -> Option<Raw> {
     if !global.filename.is_empty() {
@@ -113,7 +135,7 @@ pub(super) fn from_files(mut loader: Loader, global: &Global, output: &mut Outpu
 }
 
 /// What a loader has read, its warnings written.
-fn finish(loader: Loader, output: &mut Output) -> Option<source::Input> {
+pub(super) fn finish(loader: Loader, output: &mut Output) -> Option<source::Input> {
     match loader.finish() {
         Ok(input) => {
             draw(&input.warnings, &input.sources, output);
@@ -129,7 +151,7 @@ fn finish(loader: Loader, output: &mut Output) -> Option<source::Input> {
 /// Reads what is wanted from the cluster that the flags choose.
 #[cfg(feature = "live")]
 fn from_cluster(global: &Global, asking: Option<Asking<'_>>, output: &mut Output) -> Option<Raw> {
-    use crate::live::{Question, Scope};
+    use crate::live::{Depth, Question, Scope};
 
     let session = cluster::connect(global, output)?;
     let namespace = global.namespace.clone().unwrap_or_else(|| session.namespace().to_owned());
@@ -150,8 +172,8 @@ fn from_cluster(global: &Global, asking: Option<Asking<'_>>, output: &mut Output
             };
             session.question(&question, &mut loader)
         }
-        Some(_) => session.everything(&Scope::Cluster, false, &mut loader),
-        None => session.everything(&cluster::scope(global, &namespace), false, &mut loader),
+        Some(_) => session.everything(&Scope::Cluster, &Depth::Workloads, &mut loader),
+        None => session.everything(&cluster::scope(global, &namespace), &Depth::Workloads, &mut loader),
     };
     let gathered = match gathered {
         Ok(gathered) => gathered,

@@ -8,6 +8,7 @@ use super::Output;
 use super::input::{self, Raw};
 use crate::cli::Global;
 use crate::model::overlay::overlay;
+use crate::source::wire::Loaded;
 use crate::source::{Limits, Loader};
 
 /// A version as named.
@@ -43,17 +44,22 @@ impl Side {
         Ok(Self::Git { revision: revision.to_owned(), path: path.to_owned() })
     }
 
+    /// The context of a cluster.
+    pub(super) fn context(&self) -> Option<&str> {
+        match self {
+            Self::Cluster(context) => Some(context),
+            _ => None,
+        }
+    }
+
     /// Whether it is read from standard input.
     pub(super) fn is_stdin(&self) -> bool {
         *self == Self::Path("-".to_owned())
     }
 }
 
-/// Reads a version; the objects of `-f` lie under it.
+/// Reads a version that is no cluster; the objects of `-f` lie under it.
 pub(super) fn read(side: &Side, global: &Global, output: &mut Output) -> Option<Raw> {
-    if let Side::Cluster(context) = side {
-        return cluster(context, global, output);
-    }
     let mut loader = Loader::new(input::options(global, global.namespace.clone()));
     for path in &global.filename {
         loader.path(path);
@@ -75,24 +81,66 @@ pub(super) fn read(side: &Side, global: &Global, output: &mut Output) -> Option<
     Some(raw)
 }
 
+/// The namespaces that objects are in; an empty name for those that name none.
+pub(super) fn namespaces(objects: &[Loaded]) -> Vec<String> {
+    use crate::source::wire::Object;
+
+    let mut out: Vec<String> = objects
+        .iter()
+        .filter_map(|loaded| match &loaded.object {
+            Object::Pod(o) => Some(o.metadata.namespace.clone()),
+            Object::Workload(o) => Some(o.metadata.namespace.clone()),
+            Object::Service(o) => Some(o.metadata.namespace.clone()),
+            Object::NetworkPolicy(o) => Some(o.metadata.namespace.clone()),
+            Object::ForeignPolicy(o) if !o.metadata.namespace.is_empty() => Some(o.metadata.namespace.clone()),
+            _ => None,
+        })
+        .collect();
+    out.sort_unstable();
+    out.dedup();
+    out
+}
+
+/// The flags with the context of a version.
 #[cfg(feature = "live")]
-fn cluster(context: &str, global: &Global, output: &mut Output) -> Option<Raw> {
+fn at(context: &str, global: &Global) -> Global {
+    let mut global = global.clone();
+    if !context.is_empty() {
+        global.cluster.context = Some(context.to_owned());
+    }
+    global
+}
+
+/// Reads some namespaces of a cluster, or what -A says instead; that of the context without any.
+#[cfg(feature = "live")]
+pub(super) fn cluster(context: &str, namespaces: Vec<String>, global: &Global, output: &mut Output) -> Option<Raw> {
+    use super::cluster::{Reading, Wanted};
+
     if !global.filename.is_empty() {
         output.error("objects of -f can't lie under those of a cluster");
         output.help("lay them over it with --with");
         return None;
     }
-    let mut global = global.clone();
-    if !context.is_empty() {
-        global.cluster.context = Some(context.to_owned());
-    }
-    input::raw(&global, None, output)
+    let global = at(context, global);
+    let wanted = Wanted { namespaces: namespaces.into_iter().collect(), ..Wanted::default() };
+    Reading::new(&global, wanted, output)?.raw(None, &mut |_| {}, &global, output)
+}
+
+/// The namespace of a context.
+#[cfg(feature = "live")]
+pub(super) fn namespace_of(context: &str, global: &Global, output: &mut Output) -> Option<String> {
+    super::cluster::connect(&at(context, global), output).map(|session| session.namespace().to_owned())
 }
 
 #[cfg(not(feature = "live"))]
-fn cluster(_: &str, _: &Global, output: &mut Output) -> Option<Raw> {
+pub(super) fn cluster(_: &str, _: Vec<String>, _: &Global, output: &mut Output) -> Option<Raw> {
     output.error("`cluster:` needs a cluster, and this build reads none");
     None
+}
+
+#[cfg(not(feature = "live"))]
+pub(super) fn namespace_of(context: &str, global: &Global, output: &mut Output) -> Option<String> {
+    cluster(context, Vec::new(), global, output).map(|raw| raw.namespace)
 }
 
 /// Files of a revision are bounded like files of a directory.

@@ -55,12 +55,13 @@ fn options(global: &Global, namespace: &str, collector: &Collector) -> Options {
 #[cfg(feature = "live")]
 fn of_cluster(global: &Global, output: &mut Output) -> Exit {
     use super::cluster;
+    use crate::live::Depth;
 
     let Some(session) = cluster::connect(global, output) else { return Exit::Error };
     let namespace = global.namespace.clone().unwrap_or_else(|| session.namespace().to_owned());
     let collector = Collector::new(&namespace);
     let mut loader = Loader::new(options(global, &namespace, &collector));
-    let gathered = match session.everything(&cluster::scope(global, &namespace), true, &mut loader) {
+    let gathered = match session.everything(&cluster::scope(global, &namespace), &Depth::Details, &mut loader) {
         Ok(gathered) => gathered,
         Err(error) => {
             cluster::refuse(&error, output);

@@ -1,17 +1,19 @@
 //! `netcheck test`: expectations about who reaches what, for CI.
 
+mod objects;
+
 use std::path::{Path, PathBuf};
 
-use super::input::{self, Input};
+use self::objects::{Objects, Shared};
+use super::input;
 use super::{Exit, Output};
-use crate::analysis::expect::file::ConnectivityTest;
-use crate::analysis::expect::{answer, init};
+use crate::analysis::expect::file::{Case, ConnectivityTest, Expectation, Matrix};
+use crate::analysis::expect::{Concern, Gaps, answer, init};
 use crate::cli::{Format, Global, TestArgs, TestOutput};
-use crate::model::overlay::overlay;
 use crate::reach::Evaluator;
 use crate::report::expect::{Answered, TestReport, TestSuite, case, exit_of, findings, junit, markdown, render, tap};
 use crate::report::{Paint, github, sarif};
-use crate::source::{Diagnostic, FieldPath, Loader, Origin, Part, SourceMap, strict};
+use crate::source::{Diagnostic, FieldPath, Origin, Part, SourceMap, strict};
 
 /// Runs the expectations of files, or writes what is true today.
 pub(super) fn run(global: &Global, args: &TestArgs, output: &mut Output) -> Exit {
@@ -23,9 +25,16 @@ pub(super) fn run(global: &Global, args: &TestArgs, output: &mut Output) -> Exit
         output.help("name a file: netcheck test tests.yaml; netcheck test --init writes one of what is true today");
         return Exit::Error;
     }
+    // Everything is read before anything is judged: a misspelt field in the last file is told before a cluster is asked.
+    let read: Vec<Option<File>> = args.files.iter().map(|path| File::read(path, output)).collect();
+    let Some(files) = read.into_iter().collect::<Option<Vec<File>>>() else { return Exit::Error };
+    let mut shared = Shared::default();
+    for file in &files {
+        file.announce(global, &mut shared);
+    }
     let mut suites = Vec::new();
-    for file in &args.files {
-        match suite(global, file, output) {
+    for file in &files {
+        match file.judge(global, &mut shared, output) {
             Some(more) => suites.extend(more),
             None => return Exit::Error,
         }
@@ -64,104 +73,156 @@ fn write(global: &Global, output: &mut Output) -> Exit {
     Exit::Yes
 }
 
-/// Where a group of expectations takes its objects from.
-struct Objects<'a> {
-    files: &'a [String],
-    with: Vec<&'a String>,
-    manifests: Vec<(&'a str, String)>,
+/// A file of expectations.
+struct File {
+    shown: String,
+    directory: PathBuf,
+    sources: SourceMap,
+    documents: Vec<(Origin, ConnectivityTest)>,
 }
 
-fn suite(global: &Global, file: &Path, output: &mut Output) -> Option<Vec<TestSuite>> {
-    let shown = file.display().to_string();
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) => {
-            let why = if error.kind() == std::io::ErrorKind::NotFound {
-                "no such file or directory".to_owned()
-            } else {
-                error.to_string()
-            };
-            output.error(&format!("can't read `{shown}`: {why}"));
-            return None;
-        }
-    };
-    let mut expectations = SourceMap::default();
-    let documents = match strict::read::<ConnectivityTest>(&shown, &text, &mut expectations) {
-        Ok(documents) => documents,
-        Err(diagnostics) => {
-            input::draw(&diagnostics, &expectations, output);
-            return None;
-        }
-    };
-    let mut wrong: Vec<Diagnostic> = documents.iter().filter_map(|(origin, test)| misnamed(*origin, test)).collect();
-    if documents.is_empty() {
-        wrong.push(Diagnostic::error(format!("`{shown}` holds no expectations")));
+/// Expectations about the same objects.
+struct Group<'a> {
+    case: Option<&'a Case>,
+    expect: &'a [Expectation],
+    matrix: Option<&'a Matrix>,
+    path: FieldPath,
+}
+
+/// The groups of a document that hold something.
+fn groups(test: &ConnectivityTest) -> impl Iterator<Item = Group<'_>> {
+    let first = Group { case: None, expect: &test.expect, matrix: test.matrix.as_ref(), path: FieldPath::root() };
+    let cases = test.cases.iter().enumerate().map(|(number, case)| Group {
+        case: Some(case),
+        expect: &case.expect,
+        matrix: case.matrix.as_ref(),
+        path: FieldPath::root().key("cases").index(number),
+    });
+    std::iter::once(first).chain(cases).filter(|g| !g.expect.is_empty() || g.matrix.is_some())
+}
+
+impl Group<'_> {
+    /// Whether it has objects of its own.
+    fn alone(&self) -> bool {
+        self.case.is_some_and(|c| !c.objects.is_empty() || !c.with.is_empty() || c.manifests.is_some())
     }
-    if !wrong.is_empty() {
-        input::draw(&wrong, &expectations, output);
-        return None;
-    }
-    let directory = file.parent().map_or_else(PathBuf::new, Path::to_owned);
-    let mut out = Vec::new();
-    for (origin, test) in &documents {
-        let mut cases = Vec::new();
-        let mut cni = String::new();
-        let base: Vec<(&str, String)> =
-            test.manifests.iter().map(|m| (m.as_str(), format!("{shown} (manifests)"))).collect();
-        let mut shared: Option<Input> = None;
-        let groups = std::iter::once((None, &test.expect, test.matrix.as_ref(), FieldPath::root())).chain(
-            test.cases
-                .iter()
-                .enumerate()
-                .map(|(n, c)| (Some(c), &c.expect, c.matrix.as_ref(), FieldPath::root().key("cases").index(n))),
-        );
-        for (own, expect, matrix, path) in groups {
-            if expect.is_empty() && matrix.is_none() {
-                continue;
+}
+
+impl File {
+    /// Reads a file; what is wrong with it was written where there is none.
+    fn read(path: &Path, output: &mut Output) -> Option<Self> {
+        let shown = path.display().to_string();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                let why = match error.kind() {
+                    std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+                    std::io::ErrorKind::InvalidData => "it is not text in UTF-8".to_owned(),
+                    _ => error.to_string(),
+                };
+                output.error(&format!("can't read `{shown}`: {why}"));
+                return None;
             }
-            let alone = own.filter(|c| !c.objects.is_empty() || !c.with.is_empty() || c.manifests.is_some());
-            let read;
-            let input = match alone {
-                Some(case) => {
-                    let mut manifests = base.clone();
-                    manifests.extend(case.manifests.iter().map(|m| (m.as_str(), format!("{shown} ({})", case.name))));
-                    let objects = Objects {
-                        files: if case.objects.is_empty() { &test.objects } else { &case.objects },
-                        with: test.with.iter().chain(&case.with).collect(),
-                        manifests,
-                    };
-                    read = objects.read(&directory, test, !case.objects.is_empty(), global, output)?;
-                    &read
-                }
-                None => {
-                    if shared.is_none() {
-                        let objects =
-                            Objects { files: &test.objects, with: test.with.iter().collect(), manifests: base.clone() };
-                        shared = Some(objects.read(&directory, test, false, global, output)?);
-                    }
-                    shared.as_ref()?
-                }
-            };
-            cni.clone_from(&input.profile.name);
-            let evaluator = Evaluator::new(&input.cluster, &input.policies, &input.profile);
-            let answers = answer(&evaluator, &input.namespace, expect, matrix, &path);
-            let from = Answered { sources: &input.sources, expectations: &expectations, origin: *origin, width: 100 };
-            cases.push(case(own.map(|c| c.name.as_str()), answers, from));
+        };
+        let mut sources = SourceMap::default();
+        let documents = match strict::read::<ConnectivityTest>(&shown, &text, &mut sources) {
+            Ok(documents) => documents,
+            Err(diagnostics) => {
+                input::draw(&diagnostics, &sources, output);
+                return None;
+            }
+        };
+        let mut wrong: Vec<Diagnostic> = documents
+            .iter()
+            .filter_map(|(origin, test)| misnamed(*origin, test).or_else(|| empty(*origin, test)))
+            .collect();
+        if documents.is_empty() {
+            wrong.push(Diagnostic::error(format!("`{shown}` holds no expectations")));
         }
-        if cases.is_empty() {
-            let diagnostic = Diagnostic::error("there is nothing to expect").at(
-                *origin,
-                FieldPath::root(),
-                Part::Value,
-                "neither `expect`, `matrix` nor `cases`",
-            );
-            input::draw(&[diagnostic], &expectations, output);
+        if !wrong.is_empty() {
+            input::draw(&wrong, &sources, output);
             return None;
         }
-        let name = test.name.clone().unwrap_or_else(|| shown.clone());
-        out.push(TestSuite { name, file: shown.clone(), cni, cases });
+        let directory = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+        Some(Self { shown, directory, sources, documents })
     }
-    Some(out)
+
+    /// Where a group takes its objects from; without one, the groups that have none of their own.
+    fn objects<'a>(&'a self, test: &'a ConnectivityTest, case: Option<&'a Case>) -> Objects<'a> {
+        let mut manifests: Vec<(&str, String)> =
+            test.manifests.iter().map(|m| (m.as_str(), format!("{} (manifests)", self.shown))).collect();
+        let mut with: Vec<&String> = test.with.iter().collect();
+        let mut files = &test.objects;
+        if let Some(case) = case {
+            manifests.extend(case.manifests.iter().map(|m| (m.as_str(), format!("{} ({})", self.shown, case.name))));
+            with.extend(&case.with);
+            if !case.objects.is_empty() {
+                files = &case.objects;
+            }
+        }
+        Objects {
+            directory: &self.directory,
+            files,
+            own: case.is_some_and(|c| !c.objects.is_empty()),
+            with,
+            manifests,
+            namespace: test.namespace.as_deref(),
+            cni: test.cni.as_deref(),
+        }
+    }
+
+    /// Says what of a cluster the expectations are about.
+    fn announce(&self, global: &Global, shared: &mut Shared) {
+        for (_, test) in &self.documents {
+            for group in groups(test) {
+                let objects = self.objects(test, group.case.filter(|_| group.alone()));
+                shared.announce(&objects, global, |namespace| Concern::of(group.expect, group.matrix, namespace));
+            }
+        }
+    }
+
+    /// The answers, a suite for each document.
+    fn judge(&self, global: &Global, shared: &mut Shared, output: &mut Output) -> Option<Vec<TestSuite>> {
+        let mut out = Vec::new();
+        for (origin, test) in &self.documents {
+            let mut cases = Vec::new();
+            let mut cni = String::new();
+            let mut common: Option<(input::Input, Gaps)> = None;
+            for group in groups(test) {
+                let own;
+                let (input, gaps) = if group.alone() {
+                    own = self.objects(test, group.case).read(global, shared, output)?;
+                    &own
+                } else {
+                    if common.is_none() {
+                        common = Some(self.objects(test, None).read(global, shared, output)?);
+                    }
+                    common.as_ref()?
+                };
+                cni.clone_from(&input.profile.name);
+                let evaluator = Evaluator::new(&input.cluster, &input.policies, &input.profile);
+                let answers = answer(&evaluator, &input.namespace, group.expect, group.matrix, &group.path, gaps);
+                let from =
+                    Answered { sources: &input.sources, expectations: &self.sources, origin: *origin, width: 100 };
+                cases.push(case(group.case.map(|c| c.name.as_str()), answers, from));
+            }
+            let name = test.name.clone().unwrap_or_else(|| self.shown.clone());
+            out.push(TestSuite { name, file: self.shown.clone(), cni, cases });
+        }
+        Some(out)
+    }
+}
+
+/// A document that expects nothing would always pass.
+fn empty(origin: Origin, test: &ConnectivityTest) -> Option<Diagnostic> {
+    groups(test).next().is_none().then(|| {
+        Diagnostic::error("there is nothing to expect").at(
+            origin,
+            FieldPath::root(),
+            Part::Value,
+            "neither `expect`, `matrix` nor `cases`",
+        )
+    })
 }
 
 fn misnamed(origin: Origin, test: &ConnectivityTest) -> Option<Diagnostic> {
@@ -173,65 +234,4 @@ fn misnamed(origin: Origin, test: &ConnectivityTest) -> Option<Diagnostic> {
     }
     (test.api_version != "netcheck/v1alpha1")
         .then(|| at("apiVersion", format!("`{}` is not known: netcheck/v1alpha1", test.api_version)))
-}
-
-impl Objects<'_> {
-    /// Objects of files or of `-f`, those of `with` and `manifests` laid over them, then what the flags change.
-    fn read(
-        &self,
-        directory: &Path,
-        test: &ConnectivityTest,
-        own: bool,
-        global: &Global,
-        output: &mut Output,
-    ) -> Option<Input> {
-        let mut global = global.clone();
-        global.namespace = global.namespace.clone().or_else(|| test.namespace.clone());
-        global.cni = global.cni.clone().or_else(|| test.cni.clone());
-        let mut loader = Loader::new(input::options(&global, global.namespace.clone()));
-        let given = !global.filename.is_empty() && !own;
-        if given {
-            for path in &global.filename {
-                loader.path(path);
-            }
-        } else {
-            for path in self.files {
-                loader.path(&joined(directory, path));
-            }
-        }
-        let nothing = !given && self.files.is_empty() && self.manifests.is_empty();
-        if nothing {
-            output.error("the expectations say nothing of objects");
-            output.help("name them with `objects` or `manifests` in the file, or with -f PATH");
-            return None;
-        }
-        let end = loader.objects();
-        for path in &self.with {
-            loader.path(&joined(directory, path));
-        }
-        for (text, name) in &self.manifests {
-            loader.text(name, text);
-        }
-        let mut raw = input::from_files(loader, &global, output)?;
-        let laid = raw.objects.split_off(end);
-        raw.objects = overlay(raw.objects, laid, false, &raw.namespace);
-        raw.build(true, &global, output)
-    }
-}
-
-/// A path from a file's directory, without detours.
-fn joined(directory: &Path, path: &str) -> PathBuf {
-    use std::path::Component;
-
-    let mut out = PathBuf::new();
-    for component in directory.join(path).components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
-                out.pop();
-            }
-            other => out.push(other),
-        }
-    }
-    if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
 }

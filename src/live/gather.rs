@@ -1,5 +1,6 @@
 //! Answers from a cluster, gathered: for one question in as few rounds as it takes, or for a scope in pages.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
@@ -8,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::ask::{
     Ask, CLAIMS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, JOBS, NAMESPACES,
-    NETWORK_POLICIES, NODES, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, Resource, SECRETS, SERVICES, STATEFUL_SETS,
+    NETWORK_POLICIES, NODES, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SECRETS, SERVICES, STATEFUL_SETS,
     STORAGE_CLASSES,
 };
 use super::client::{Api, DISCOVERY, JSON, METADATA};
@@ -263,6 +264,21 @@ fn unread(ask: &Ask) -> Option<Unread> {
     Some(Unread { what: ask.describe(), consequence, gravity })
 }
 
+/// Whether there is such a namespace; no where that may not be known.
+pub(super) async fn has_namespace(api: &Api, name: &str) -> Result<bool, LiveError> {
+    Ok(matches!(fetch(api, &Ask::get(NAMESPACES, name, name)).await?.0, Answer::Found(_)))
+}
+
+/// Whether the pods of every namespace may be listed.
+pub(super) async fn may_read_everything(api: &Api) -> Result<bool, LiveError> {
+    let ask = Ask::everywhere(PODS);
+    match api.get(&format!("{}?limit=1", ask.path()), JSON, &ask.describe()).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.trouble == Trouble::Forbidden && error.helps.is_empty() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// What to read whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -272,14 +288,25 @@ pub enum Scope {
     Namespaces(Vec<String>),
 }
 
+/// How much of a scope is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What decides between pods, and of workloads these kinds: pods tell whose they are, but not what has none.
+    Pods(BTreeSet<&'static str>),
+    /// Workloads of every kind as well.
+    Workloads,
+    /// Also what tells why a pod fails.
+    Details,
+}
+
 /// Gathers everything in a scope; every body goes to `bodies`.
 ///
-/// With `details`, also what tells why a pod fails. Of Secrets only the metadata is asked for: their values don't leave
+/// Of Secrets only the metadata is asked for: their values don't leave
 /// the server.
 pub(super) async fn everything(
     api: &Api,
     scope: &Scope,
-    details: bool,
+    depth: &Depth,
     bodies: Sender<Vec<u8>>,
 ) -> Result<Gathered, LiveError> {
     let discovered = match fetch(api, &Ask::Discovery).await?.0 {
@@ -287,22 +314,20 @@ pub(super) async fn everything(
         _ => None,
     };
     let mut asks = Vec::new();
-    let (mut inside, mut outside): (Vec<Resource>, Vec<Resource>) = (
-        vec![
-            PODS,
-            SERVICES,
-            ENDPOINT_SLICES,
-            NETWORK_POLICIES,
-            DEPLOYMENTS,
-            STATEFUL_SETS,
-            DAEMON_SETS,
-            JOBS,
-            CRON_JOBS,
-            REPLICATION_CONTROLLERS,
-        ],
-        vec![NAMESPACES, NODES],
-    );
-    if details {
+    let mut inside = vec![PODS, SERVICES, ENDPOINT_SLICES, NETWORK_POLICIES];
+    let mut outside = vec![NODES];
+    if *scope == Scope::Cluster {
+        outside.push(NAMESPACES);
+    }
+    let workloads = [DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, JOBS, CRON_JOBS, REPLICATION_CONTROLLERS];
+    match depth {
+        // The pods of a CronJob belong to its Jobs.
+        Depth::Pods(kinds) => inside.extend(
+            workloads.into_iter().filter(|r| kinds.contains(&*r.kind) || (*r == JOBS && kinds.contains("CronJob"))),
+        ),
+        Depth::Workloads | Depth::Details => inside.extend(workloads),
+    }
+    if *depth == Depth::Details {
         inside.extend([EVENTS, CONFIG_MAPS, SECRETS, REPLICA_SETS, CLAIMS]);
         outside.push(STORAGE_CLASSES);
     }

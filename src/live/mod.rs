@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 
 pub use config::ConnectOptions;
 pub use error::{LiveError, Trouble};
-pub use gather::{Gathered, Scope};
+pub use gather::{Depth, Gathered, Scope};
 pub use needs::Question;
 
 use crate::source::Loader;
@@ -66,8 +66,18 @@ impl Session {
         })
     }
 
-    /// Reads everything in a scope; with `details`, also what tells why a pod fails.
-    pub fn everything(&self, scope: &Scope, details: bool, loader: &mut Loader) -> Result<Gathered, LiveError> {
+    /// Whether there is a namespace of this name, as far as may be known.
+    pub fn has_namespace(&self, name: &str) -> Result<bool, LiveError> {
+        self.runtime.block_on(gather::has_namespace(&self.api, name))
+    }
+
+    /// Whether the pods of every namespace may be listed.
+    pub fn may_read_everything(&self) -> Result<bool, LiveError> {
+        self.runtime.block_on(gather::may_read_everything(&self.api))
+    }
+
+    /// Reads a scope, as deep as is said.
+    pub fn everything(&self, scope: &Scope, depth: &Depth, loader: &mut Loader) -> Result<Gathered, LiveError> {
         let source = loader.cluster(&self.context);
         let (bodies, mut received) = tokio::sync::mpsc::channel::<Vec<u8>>(4);
         std::thread::scope(|threads| {
@@ -80,7 +90,7 @@ impl Session {
             self.runtime.block_on(progress::beside(
                 &self.api,
                 self.progress,
-                gather::everything(&self.api, scope, details, bodies),
+                gather::everything(&self.api, scope, depth, bodies),
             ))
         })
     }

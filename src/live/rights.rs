@@ -84,6 +84,9 @@ pub fn rights(purpose: Purpose, namespaces: &[String]) -> Vec<Right> {
                 if purpose == Purpose::Check || purpose == Purpose::Probe { &["get"] } else { &["get", "list"] },
             );
         }
+        if !matches!(purpose, Purpose::Check | Purpose::Probe) {
+            add(&ask::REPLICATION_CONTROLLERS, &["list"]);
+        }
         if matches!(purpose, Purpose::Why | Purpose::Snapshot) {
             add(&ask::EVENTS, &["list"]);
             add(&ask::CONFIG_MAPS, &["get", "list"]);
@@ -113,8 +116,13 @@ pub fn rights(purpose: Purpose, namespaces: &[String]) -> Vec<Right> {
         out.push(Right::new(&ask::SERVICES, "get", dns));
         out.push(Right::new(&ask::PODS, "list", dns));
         out.push(Right::new(&ask::NETWORK_POLICIES, "list", dns));
-    } else {
+    }
+    // Which addresses are nodes'. A check asks for a node where one is named.
+    if namespaces.is_empty() || !matches!(purpose, Purpose::Check | Purpose::Probe) {
         out.push(Right::new(&ask::NODES, "list", None));
+    }
+    if matches!(purpose, Purpose::Why | Purpose::Snapshot) {
+        out.push(Right::new(&ask::STORAGE_CLASSES, "list", None));
     }
     for plural in ["clusternetworkpolicies", "adminnetworkpolicies", "baselineadminnetworkpolicies"] {
         let group = "policy.networking.k8s.io".to_owned();

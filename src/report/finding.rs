@@ -66,10 +66,14 @@ pub struct Finding {
 }
 
 impl Location {
-    /// The place of a field; the nearest ancestor that exists where the field doesn't. None where the text is gone.
+    /// The place of a field; the nearest ancestor that exists where the field doesn't. None where the text is gone, and for
+    /// objects of a cluster, which are in no file.
     ///
     /// An object that Helm made is found in its template, whose lines are others.
     pub fn of(sources: &SourceMap, origin: Origin, path: &FieldPath, message: impl Into<String>) -> Option<Self> {
+        if sources.is_cluster(origin.source) {
+            return None;
+        }
         let place = Place::Field { origin, path: path.clone(), part: Part::Entry };
         let name = sources.name(origin.source);
         let message = message.into();

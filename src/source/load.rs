@@ -136,8 +136,8 @@ pub fn load_text(name: &str, text: &str, options: &Options) -> Result<Input, Loa
     loader.finish()
 }
 
-/// Reads several sources into one `Input`.
-#[derive(Debug)]
+/// Reads several sources into one `Input`. A copy goes on from what was read so far.
+#[derive(Clone, Debug)]
 pub struct Loader {
     options: Options,
     input: Input,
@@ -152,6 +152,13 @@ impl Loader {
     /// A loader that has read nothing.
     pub fn new(options: Options) -> Self {
         Self { options, input: Input::default(), errors: Vec::new(), found: false, cluster: false }
+    }
+
+    /// The same, reading what comes next in another way.
+    #[must_use]
+    pub fn reading(mut self, options: Options) -> Self {
+        self.options = options;
+        self
     }
 
     /// Reads a file, the files of a directory, or standard input for `-`.

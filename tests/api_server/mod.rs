@@ -4,6 +4,12 @@
 //! Status errors. Faults are put in its way: 401, 403, 410, 429, 5xx, slow answers, connections cut in the middle. It keeps
 //! a log of what it was asked.
 
+// Each test program takes what it needs.
+#![allow(dead_code)]
+
+pub mod objects;
+mod rbac;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -99,6 +105,10 @@ struct State {
     /// Resources that may not be read, with the namespace where it isn't everywhere.
     denied: Vec<(String, Option<String>)>,
     token: Option<String>,
+    /// What may be done, where that is limited.
+    roles: Option<Vec<rbac::Rule>>,
+    /// What was refused by the roles.
+    refused: Vec<String>,
     old_discovery: bool,
     log: Vec<String>,
 }
@@ -148,6 +158,17 @@ impl ApiServer {
     pub fn deny(self, resource: &str, namespace: Option<&str>) -> Self {
         self.state().denied.push((resource.to_owned(), namespace.map(str::to_owned)));
         self
+    }
+
+    /// Nothing may be done but what these roles allow, as `netcheck rbac` prints them.
+    pub fn with_roles(self, yaml: &str) -> Self {
+        self.state().roles = Some(rbac::rules(yaml));
+        self
+    }
+
+    /// What the roles didn't allow.
+    pub fn refused(&self) -> Vec<String> {
+        self.state().refused.clone()
     }
 
     pub fn fault(self, path: &str, what: What, times: usize) -> Self {
@@ -432,6 +453,15 @@ fn resource(request: &Request, state: &mut State, group: &str, version: &str, re
         return Reply { code: 404, headers: Vec::new(), body: b"404 page not found\n".to_vec(), cut: false };
     };
     let place = if kind.kind == "Namespace" { name } else { namespace };
+    if let Some(roles) = &state.roles {
+        let full = sub.map_or(plural.to_owned(), |sub| format!("{plural}/{sub}"));
+        let wanted = rbac::Wanted { verb: rbac::verb(&request.method, name), group, resource: &full, namespace: place };
+        if !rbac::allowed(roles, &wanted) {
+            let message = wanted.refusal();
+            state.refused.push(message.clone());
+            return Reply::status(403, "Forbidden", &message);
+        }
+    }
     if state.denied.iter().any(|(r, n)| r == plural && (n.is_none() || n.as_deref() == place)) {
         let verb = if name.is_some() { "get" } else { "list" };
         let full = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };

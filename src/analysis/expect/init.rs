@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::who::Who;
 use crate::analysis::diff::{L4, Party};
 use crate::model::{Phase, PodId};
@@ -34,32 +36,43 @@ pub fn init(evaluator: &Evaluator<'_>, objects: &[String], namespace: Option<&st
     };
     let mut any = false;
     for (target, server) in workloads.iter().filter(|(p, _)| here(p)) {
-        let to = Endpoint::pod(cluster, *server, false);
+        let families: Vec<IpNet> = who.families();
+        let served =
+            |v6: bool| cluster.pods[server.index()].ips.is_empty() || cluster.pods[server.index()].ip(v6).is_some();
+        let families: Vec<IpNet> = families.into_iter().filter(|f| served(f.addr().is_ipv6())).collect();
         let mut by_ports: BTreeMap<L4, Vec<String>> = BTreeMap::new();
         let mut unknown = false;
-        let clients = workloads.iter().filter(|(p, _)| *p != target);
-        let clients = clients.map(|(p, id)| (name(p), Endpoint::pod(cluster, *id, false)));
         let mut all: Vec<(String, L4)> = Vec::new();
-        let mut ask = |from: &Endpoint| {
-            let found = evaluator.connections(from, &to);
+        let mut ask = |from: &Endpoint, v6: bool| {
+            let found = evaluator.connections(from, &Endpoint::pod(cluster, *server, v6));
             unknown |= found.any_unknown();
             found.iter().fold(L4::default(), |so_far, (p, r)| so_far.or(&L4::one(p, r.allowed.clone())))
         };
-        for (client, from) in clients {
-            all.push((client, ask(&from)));
+        let mut differs = false;
+        for (party, id) in workloads.iter().filter(|(p, _)| *p != target) {
+            let per_family = families.iter().map(|f| f.addr().is_ipv6());
+            let per_family: Vec<L4> = per_family.map(|v6| ask(&Endpoint::pod(cluster, *id, v6), v6)).collect();
+            differs |= per_family.windows(2).any(|two| two[0] != two[1]);
+            all.extend(per_family.into_iter().next().map(|allowed| (name(party), allowed)));
         }
-        let outside: Vec<(Vec<String>, L4)> = stretches(&who)
-            .into_iter()
-            .map(|(names, first)| {
-                let from = Endpoint { kind: EndpointKind::Outside, ip: Some(first) };
-                (names, ask(&from))
-            })
-            .collect();
-        match outside.first() {
-            Some((_, first)) if outside.iter().all(|(_, allowed)| allowed == first) => {
-                all.push(("ip:0.0.0.0/0".to_owned(), first.clone()));
+        for family in &families {
+            let outside: Vec<(Vec<String>, L4)> = stretches(&who, *family)
+                .into_iter()
+                .map(|(names, first)| {
+                    let from = Endpoint { kind: EndpointKind::Outside, ip: Some(first) };
+                    (names, ask(&from, first.is_ipv6()))
+                })
+                .collect();
+            match outside.first() {
+                Some((_, first)) if outside.iter().all(|(_, allowed)| allowed == first) => {
+                    all.push((format!("ip:{family}"), first.clone()));
+                }
+                _ => all.extend(outside.into_iter().map(|(names, allowed)| (names.join(", "), allowed))),
             }
-            _ => all.extend(outside.into_iter().map(|(names, allowed)| (names.join(", "), allowed))),
+        }
+        if differs {
+            let _ = writeln!(out, "  # {}: IPv4 and IPv6 are not let in alike", name(target));
+            continue;
         }
         if unknown {
             let _ = writeln!(out, "  # {}: some of it can't be told; say --cni to know more", name(target));
@@ -106,19 +119,23 @@ pub fn init(evaluator: &Evaluator<'_>, objects: &[String], namespace: Option<&st
     out
 }
 
-/// The addresses outside, as stretches that no policy tells apart: each as ranges, with its first address.
-fn stretches(who: &Who<'_>) -> Vec<(Vec<String>, IpAddr)> {
-    let Ok(all) = "0.0.0.0/0".parse() else { return Vec::new() };
-    let starts: Vec<u32> = who
-        .stretches(all, &[])
-        .into_iter()
-        .filter_map(|ip| if let IpAddr::V4(ip) = ip { Some(u32::from(ip)) } else { None })
-        .collect();
+/// The addresses outside of one family, as stretches that no policy tells apart: each as ranges, with its first address.
+fn stretches(who: &Who<'_>, family: IpNet) -> Vec<(Vec<String>, IpAddr)> {
+    let starts = who.stretches(family, &[]);
     let mut out = Vec::with_capacity(starts.len());
     for (index, first) in starts.iter().enumerate() {
-        let last = starts.get(index + 1).map_or(u32::MAX, |next| next - 1);
-        let networks = ipnet::Ipv4Subnets::new((*first).into(), last.into(), 0);
-        out.push((networks.map(|n| format!("ip:{n}")).collect(), IpAddr::V4((*first).into())));
+        let names: Vec<String> = match (*first, starts.get(index + 1).copied().unwrap_or(family.broadcast())) {
+            (IpAddr::V4(first), IpAddr::V4(next)) => {
+                let last = if index + 1 < starts.len() { u32::from(next) - 1 } else { next.into() };
+                ipnet::Ipv4Subnets::new(first, last.into(), 0).map(|n| format!("ip:{n}")).collect()
+            }
+            (IpAddr::V6(first), IpAddr::V6(next)) => {
+                let last = if index + 1 < starts.len() { u128::from(next) - 1 } else { next.into() };
+                ipnet::Ipv6Subnets::new(first, last.into(), 0).map(|n| format!("ip:{n}")).collect()
+            }
+            _ => Vec::new(),
+        };
+        out.push((names, *first));
     }
     out
 }

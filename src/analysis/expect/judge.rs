@@ -65,7 +65,16 @@ pub(super) fn judge(evaluator: &Evaluator<'_>, namespace: &str, demand: Demand, 
             return Err((format!("`{side}` matches nothing"), Vec::new()));
         }
     }
-    let mut run = Run { evaluator, who: &who, rule, memo: HashMap::new(), out: Vec::new(), pairs: 0, rest: false };
+    let mut run = Run {
+        evaluator,
+        who: &who,
+        rule,
+        memo: HashMap::new(),
+        out: Vec::new(),
+        pairs: 0,
+        rest: false,
+        only: demand == Demand::Only,
+    };
     match demand {
         Demand::Allow => run.all(&sources, &aims, Demand::Allow)?,
         Demand::Deny => run.all(&sources, &aims, Demand::Deny)?,
@@ -142,6 +151,8 @@ struct Run<'a> {
     pairs: usize,
     /// Whether it is about those that an `only` doesn't list.
     rest: bool,
+    /// Whether it is an `only`.
+    only: bool,
 }
 
 impl Run<'_> {
@@ -188,8 +199,7 @@ impl Run<'_> {
                 super::file::Peer::Pods(_) => None,
             })
             .collect();
-        let everywhere =
-            ["0.0.0.0/0"].iter().filter_map(|n| n.parse().ok()).flat_map(|n| self.who.stretches(n, &names));
+        let everywhere = self.who.families().into_iter().flat_map(|n| self.who.stretches(n, &names));
         let cluster = self.evaluator.cluster;
         let outside = everywhere
             .filter(|ip| !names.iter().any(|n| n.contains(ip)))
@@ -222,6 +232,10 @@ impl Run<'_> {
         };
         known.sort_unstable();
         known.dedup();
+        if known.is_empty() && self.rule.side.is_none() && self.only {
+            // Nobody says which ports there are: what is listed reaches all of them, as the rest reaches none.
+            return Ok(Wanted::Sets(L4::all()));
+        }
         if known.is_empty() {
             return Err((format!("which port of `{}`?", aim.name), vec!["say it with `ports`".to_owned()]));
         }

@@ -1,9 +1,9 @@
 //! Whom an expectation means: names, selectors and ranges into clients and targets of a cluster.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Misuse;
 use super::file::{Peer, Peers, Pods, Selector};
@@ -67,7 +67,7 @@ impl Who<'_> {
             match peer {
                 Peer::Text(text) if text == "all" => out.extend(self.everyone().map(pod)),
                 Peer::Text(text) if text == "internet" => {
-                    let all = ["0.0.0.0/0"].iter().filter_map(|n| n.parse().ok());
+                    let all = self.families().into_iter();
                     let addresses = all.flat_map(|n| self.stretches(n, &[])).filter(|ip| is_public(*ip));
                     out.extend(addresses.map(|ip| Aim {
                         target: Target::Address(ip),
@@ -122,6 +122,20 @@ impl Who<'_> {
             }
         }
         Ok(out)
+    }
+
+    /// All addresses of the families that pods have: of IPv4 where none has an address yet.
+    pub(super) fn families(&self) -> Vec<IpNet> {
+        let has = |v6: bool| self.cluster.pods.iter().any(|p| p.origin.is_some() && p.ip(v6).is_some());
+        let (v4, v6) = (has(false), has(true));
+        let mut out = Vec::new();
+        if v4 || !v6 {
+            out.extend(Ipv4Net::new(Ipv4Addr::UNSPECIFIED, 0).map(IpNet::V4));
+        }
+        if v6 {
+            out.extend(Ipv6Net::new(Ipv6Addr::UNSPECIFIED, 0).map(IpNet::V6));
+        }
+        out
     }
 
     /// An address of each stretch of a range that no policy tells apart, and none of some other ranges.

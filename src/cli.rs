@@ -363,6 +363,9 @@ pub struct GraphArgs {
     /// Connections on these ports alone: PORT[-PORT][/PROTOCOL]
     #[arg(long, value_name = "PORT")]
     pub port: Vec<String>,
+    /// Only what is exposed: to the outside, to other namespaces, to any pod, to pods that don't exist yet
+    #[arg(long, group = "question")]
+    pub exposure: bool,
     /// How far an intruder gets from a pod: everything it reaches, and what that reaches
     #[arg(long, value_name = "POD", group = "question")]
     pub reachable_from: Option<String>,

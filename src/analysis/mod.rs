@@ -4,6 +4,7 @@ pub mod audit;
 pub mod diff;
 pub mod expect;
 pub mod explain;
+pub mod exposure;
 pub mod fix;
 pub mod graph;
 pub mod logs;

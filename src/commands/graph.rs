@@ -30,13 +30,19 @@ pub(super) fn run(global: &Global, args: &GraphArgs, output: &mut Output) -> Exi
         Ok(options) => options,
         Err(error) => return refuse(&error, output),
     };
-    let answer = build(&input.cluster, &input.policies, &input.profile, &options);
+    let mut answer = build(&input.cluster, &input.policies, &input.profile, &options);
+    if args.exposure {
+        answer.edges.clear();
+    }
     let facts = Facts { cluster: &input.cluster, policies: &input.policies, sources: &input.sources };
     let evaluator = Evaluator::new(&input.cluster, &input.policies, &input.profile);
     let wide = args.output == GraphOutput::Wide || (args.output == GraphOutput::Table && global.verbose > 0);
     let rules = wide || matches!(args.output, GraphOutput::Csv | GraphOutput::Json | GraphOutput::Html);
     let report = graph::report(facts, rules.then_some(&evaluator), &answer, &input.profile.name);
     match args.output {
+        GraphOutput::Table | GraphOutput::Wide if args.exposure => {
+            output.text(&graph::exposure(&report, Paint(output.color)));
+        }
         GraphOutput::Table | GraphOutput::Wide => {
             output.text(&graph::table(&report, Paint(output.color), wide));
         }
@@ -124,7 +130,7 @@ fn options(input: &input::Input, args: &GraphArgs, names: &[String]) -> Result<O
     let to = args.to.iter().map(|text| server(cluster, text, &input.namespace)).collect::<Result<Vec<_>, _>>()?;
     let ports = args.port.iter().map(|text| ports(text)).collect::<Result<Vec<L4Set>, _>>()?;
     let ports = ports.into_iter().reduce(|a, b| a.or(&b));
-    Ok(Options { pods: args.pods, namespaces, from, to, ports })
+    Ok(Options { pods: args.pods, namespaces, from, to, ports, exposure: true })
 }
 
 /// What `--to` names, as an end: a Service stands for its pods.

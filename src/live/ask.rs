@@ -43,6 +43,8 @@ resources! {
     REPLICATION_CONTROLLERS = "" "v1" "replicationcontrollers" "ReplicationController" true;
     ENDPOINT_SLICES = "discovery.k8s.io" "v1" "endpointslices" "EndpointSlice" true;
     NETWORK_POLICIES = "networking.k8s.io" "v1" "networkpolicies" "NetworkPolicy" true;
+    INGRESSES = "networking.k8s.io" "v1" "ingresses" "Ingress" true;
+    INGRESS_CLASSES = "networking.k8s.io" "v1" "ingressclasses" "IngressClass" false;
     DEPLOYMENTS = "apps" "v1" "deployments" "Deployment" true;
     REPLICA_SETS = "apps" "v1" "replicasets" "ReplicaSet" true;
     STATEFUL_SETS = "apps" "v1" "statefulsets" "StatefulSet" true;

@@ -3,13 +3,15 @@
 use serde::Deserialize;
 
 use super::ask::Resource;
-use crate::source::policy_scope;
+use crate::source::{is_routing, policy_scope};
 
 /// What discovery told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Discovered {
     /// Policy kinds, each in one version.
     pub policies: Vec<Resource>,
+    /// Kinds of the Gateway API, each in one version.
+    pub routes: Vec<Resource>,
     /// Group versions that may hold policies and whose resources are not known yet.
     pub open: Vec<String>,
     /// All groups.
@@ -87,8 +89,12 @@ struct OldResource {
     verbs: Vec<String>,
 }
 
-/// Groups with policy kinds, for servers that tell groups and resources apart.
-const GROUPS: [&str; 10] = [
+/// The group of the Gateway API.
+const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
+
+/// Groups with kinds that take part, for servers that tell groups and resources apart.
+const GROUPS: [&str; 11] = [
+    GATEWAY_GROUP,
     "policy.networking.k8s.io",
     "cilium.io",
     "projectcalico.org",
@@ -140,6 +146,21 @@ impl Discovered {
     }
 
     fn add(&mut self, group: &str, version: &str, plural: &str, kind: &str, namespaced: bool, verbs: &[String]) {
+        if group == GATEWAY_GROUP {
+            let takes_part = is_routing(group, version, kind);
+            // The first version is the preferred one.
+            let known = self.routes.iter().any(|r| r.kind == kind);
+            if takes_part && !known && !plural.contains('/') && verbs.iter().any(|v| v == "list") {
+                self.routes.push(Resource {
+                    group: GATEWAY_GROUP.into(),
+                    version: version.to_owned().into(),
+                    plural: plural.to_owned().into(),
+                    kind: kind.to_owned().into(),
+                    namespaced,
+                });
+            }
+            return;
+        }
         // What the AWS controller makes of NetworkPolicies says nothing that they don't.
         let derived = group == "networking.k8s.aws" && kind.ends_with("PolicyEndpoint");
         // Calico's own API serves again what its custom resources hold, and NetworkPolicies in its own form.

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
 use super::ask::{
-    Ask, CLAIMS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, JOBS, NAMESPACES,
-    NETWORK_POLICIES, NODES, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SECRETS, SERVICES, STATEFUL_SETS,
-    STORAGE_CLASSES,
+    Ask, CLAIMS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, INGRESS_CLASSES, INGRESSES,
+    JOBS, NAMESPACES, NETWORK_POLICIES, NODES, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SECRETS, SERVICES,
+    STATEFUL_SETS, STORAGE_CLASSES,
 };
 use super::client::{Api, DISCOVERY, JSON, METADATA};
 use super::discovery::Discovered;
@@ -245,6 +245,11 @@ fn unread(ask: &Ask) -> Option<Unread> {
         (Gravity::Detail, "DNS is open, unless a NetworkPolicy there denies it".to_owned())
     } else if *resource == NETWORK_POLICIES {
         (Gravity::Policy, format!("what the NetworkPolicies of {place} say is not known"))
+    } else if *resource == INGRESS_CLASSES || resource.plural == "gatewayclasses" {
+        // A class's name stands for its controller then.
+        return None;
+    } else if *resource == INGRESSES || resource.group == "gateway.networking.k8s.io" {
+        (Gravity::Detail, format!("what is exposed through {} of {place} is not known", resource.plural))
     } else if !matches!(&*resource.group, "" | "apps" | "batch" | "discovery.k8s.io") {
         (Gravity::ClusterPolicy, format!("what {} say is not known", resource.full_name()))
     } else if *resource == NAMESPACES {
@@ -327,6 +332,12 @@ pub(super) async fn everything(
         ),
         Depth::Workloads | Depth::Details => inside.extend(workloads),
     }
+    // What leads in from outside changes no verdict: it is for surveys and snapshots.
+    let routes = !matches!(depth, Depth::Pods(_));
+    if routes {
+        inside.push(INGRESSES);
+        outside.push(INGRESS_CLASSES);
+    }
     if *depth == Depth::Details {
         inside.extend([EVENTS, CONFIG_MAPS, SECRETS, REPLICA_SETS, CLAIMS]);
         outside.push(STORAGE_CLASSES);
@@ -335,9 +346,11 @@ pub(super) async fn everything(
     match &discovered {
         Some(discovered) => {
             let mut resources = discovered.policies.clone();
+            resources.extend(discovered.routes.iter().filter(|_| routes).cloned());
             for version in &discovered.open {
                 if let Answer::Discovered(more) = fetch(api, &Ask::Group(version.clone())).await?.0 {
                     resources.extend(more.policies);
+                    resources.extend(more.routes.into_iter().filter(|_| routes));
                 }
             }
             for resource in resources {

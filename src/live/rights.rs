@@ -87,6 +87,22 @@ pub fn rights(purpose: Purpose, namespaces: &[String]) -> Vec<Right> {
         if !matches!(purpose, Purpose::Check | Purpose::Probe) {
             add(&ask::REPLICATION_CONTROLLERS, &["list"]);
         }
+        if matches!(purpose, Purpose::Survey | Purpose::Snapshot) {
+            add(&ask::INGRESSES, &["list"]);
+            for plural in
+                ["gateways", "httproutes", "grpcroutes", "tlsroutes", "tcproutes", "udproutes", "referencegrants"]
+            {
+                out.push(Right {
+                    group: "gateway.networking.k8s.io".to_owned(),
+                    resource: plural.to_owned(),
+                    verb: "list",
+                    namespace: place.map(str::to_owned),
+                });
+            }
+        }
+        let mut add = |resource: &Resource, verbs: &[&'static str]| {
+            out.extend(verbs.iter().map(|verb| Right::new(resource, verb, place)));
+        };
         if matches!(purpose, Purpose::Why | Purpose::Snapshot) {
             add(&ask::EVENTS, &["list"]);
             add(&ask::CONFIG_MAPS, &["get", "list"]);
@@ -120,6 +136,12 @@ pub fn rights(purpose: Purpose, namespaces: &[String]) -> Vec<Right> {
     // Which addresses are nodes'. A check asks for a node where one is named.
     if namespaces.is_empty() || !matches!(purpose, Purpose::Check | Purpose::Probe) {
         out.push(Right::new(&ask::NODES, "list", None));
+        // Without them a class's name stands for its controller.
+        if matches!(purpose, Purpose::Survey | Purpose::Snapshot) {
+            out.push(Right::new(&ask::INGRESS_CLASSES, "list", None));
+            let group = "gateway.networking.k8s.io".to_owned();
+            out.push(Right { group, resource: "gatewayclasses".to_owned(), verb: "list", namespace: None });
+        }
     }
     if matches!(purpose, Purpose::Why | Purpose::Snapshot) {
         out.push(Right::new(&ask::STORAGE_CLASSES, "list", None));

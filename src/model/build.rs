@@ -1,5 +1,6 @@
 //! Typed objects into a [`Cluster`]: sorted, deduplicated, indexed.
 
+mod routes;
 mod services;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -89,6 +90,7 @@ pub(crate) fn identity<'a>(object: &'a Object, default_namespace: &'a str) -> (&
         Object::Service(o) => ("Service", &o.metadata, true),
         Object::EndpointSlice(o) => ("EndpointSlice", &o.metadata, true),
         Object::Endpoints(o) => ("Endpoints", &o.metadata, true),
+        Object::Routing(o) => (&o.kind, &o.metadata, !matches!(&*o.kind, "IngressClass" | "GatewayClass")),
         Object::NetworkPolicy(o) => ("NetworkPolicy", &o.metadata, true),
         Object::ClusterNetworkPolicy(o) => ("ClusterNetworkPolicy", &o.metadata, false),
         Object::AdminNetworkPolicy(o) => ("AdminNetworkPolicy", &o.metadata, false),
@@ -164,6 +166,7 @@ struct Builder {
     services: Vec<(wire::Service, Origin)>,
     slices: Vec<wire::EndpointSlice>,
     endpoints: Vec<wire::Endpoints>,
+    routing: Vec<(wire::Routing, Origin)>,
     assumed_dns: Option<AssumedDns>,
     cluster: Cluster,
 }
@@ -232,6 +235,12 @@ impl Builder {
                 self.namespace_of(&mut o.metadata);
                 self.endpoints.push(o);
             }
+            Object::Routing(mut o) => {
+                if !matches!(&*o.kind, "IngressClass" | "GatewayClass") {
+                    self.namespace_of(&mut o.metadata);
+                }
+                self.routing.push((*o, origin));
+            }
             Object::NetworkPolicy(mut o) => {
                 self.namespace_of(&mut o.metadata);
                 self.cluster.network_policies.push(PolicyObject { object: *o, origin });
@@ -267,6 +276,7 @@ impl Builder {
         self.finish_nodes();
         self.finish_pods();
         self.finish_services();
+        self.finish_routes();
         let cluster = &mut self.cluster;
         cluster.network_policies.sort_by(|a, b| {
             let key = |p: &PolicyObject<wire::NetworkPolicy>| {

@@ -4,11 +4,13 @@
 //! and knows nothing of YAML. Policies are carried along untouched for `policy` to lower.
 
 mod build;
+mod imagine;
 mod labels;
 mod net;
 pub mod overlay;
 pub mod query;
 mod rollout;
+mod route;
 mod service;
 
 use std::collections::HashMap;
@@ -19,8 +21,10 @@ use std::sync::{Arc, OnceLock};
 use ipnet::IpNet;
 
 pub use build::{BuildOptions, distinct};
+pub use imagine::{ImaginedNamespace, ImaginedPod};
 pub use labels::{Labels, Str};
 pub use net::{PortSet, Protocol};
+pub use route::{Door, Gateway, Route, RouteBackend, RouteKind};
 pub use service::{Backend, EndpointSource, Service, ServiceEndpoint, ServiceKind, ServicePort, TargetPort};
 
 use crate::source::Origin;
@@ -209,6 +213,10 @@ pub struct Cluster {
     pub pods: Vec<Pod>,
     /// Services, by namespace and name.
     pub services: Vec<Service>,
+    /// Gateways, by namespace and name.
+    pub gateways: Vec<Gateway>,
+    /// Ingresses and routes, by namespace, kind and name.
+    pub routes: Vec<Route>,
     /// NetworkPolicies, by namespace and name.
     pub network_policies: Vec<PolicyObject<wire::NetworkPolicy>>,
     /// ClusterNetworkPolicies, by name.

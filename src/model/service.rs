@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::{Cluster, Labels, NamespaceId, NodeId, Phase, PodId, Protocol, ServiceId, Str};
 use crate::source::Origin;
 
@@ -103,6 +105,10 @@ pub struct Service {
     pub internal_local: bool,
     /// `externalTrafficPolicy: Local`.
     pub external_local: bool,
+    /// `loadBalancerSourceRanges`: clients that its load balancer lets in; empty for all.
+    pub source_ranges: Vec<IpNet>,
+    /// Whether its load balancer is one of the provider's own network, not of the internet.
+    pub internal_balancer: bool,
     /// Where the endpoints are known from.
     pub endpoint_source: EndpointSource,
     /// Endpoints named by slices or Endpoints.

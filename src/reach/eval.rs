@@ -28,6 +28,8 @@ pub enum EndpointKind {
         /// The pod on its network, where one is meant.
         pod: Option<PodId>,
     },
+    /// A pod of which nothing is known, its namespace, labels and address included: one that exists or one to come.
+    AnyPod,
     /// An address outside the cluster; without one, anywhere on the internet.
     Outside,
 }
@@ -64,6 +66,11 @@ impl Endpoint {
             (None, None) => EndpointKind::Outside,
         };
         Self { kind, ip: Some(ip) }
+    }
+
+    /// Any pod of any namespace: what holds of it holds of all, those to come included.
+    pub fn any_pod() -> Self {
+        Self { kind: EndpointKind::AnyPod, ip: None }
     }
 
     /// Somewhere on the internet.
@@ -220,7 +227,7 @@ impl<'a> Evaluator<'a> {
             outcome: Outcome::Allowed,
             conditions: Vec::new(),
             reasons: Vec::new(),
-            by_labels_only: far.ip.is_none() && far.as_pod().is_some(),
+            by_labels_only: far.ip.is_none() && (far.as_pod().is_some() || far.kind == EndpointKind::AnyPod),
         };
         let Some(subject) = near.as_pod() else {
             leg.exempt = Some(Exempt::NotAPod);

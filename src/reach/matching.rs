@@ -50,6 +50,8 @@ impl From<bool> for Tri {
 pub(crate) enum Selected {
     Pod(PodId),
     Node(NodeId),
+    /// A pod of which nothing is known.
+    AnyPod,
 }
 
 pub(crate) fn expr(cluster: &Cluster, selected: &Selected, e: &Expr) -> Tri {
@@ -67,6 +69,14 @@ pub(crate) fn expr(cluster: &Cluster, selected: &Selected, e: &Expr) -> Tri {
 
 pub(crate) fn requirement(cluster: &Cluster, selected: &Selected, requirement: &Requirement) -> Tri {
     let value: Option<&str> = match (selected, requirement.scope) {
+        // Every namespace has the label with its name (12).
+        (Selected::AnyPod, Scope::Namespace)
+            if &*requirement.key == "kubernetes.io/metadata.name" && requirement.op == Op::Exists =>
+        {
+            return Tri::Yes;
+        }
+        (Selected::AnyPod, Scope::Node) => None,
+        (Selected::AnyPod, _) => return Tri::Maybe(Reason::PodUnknown),
         (Selected::Pod(pod), scope) => {
             let pod = &cluster.pods[pod.index()];
             let namespace = &cluster.namespaces[pod.namespace.index()];
@@ -168,10 +178,12 @@ impl View<'_> {
             Term::Pods(selector) => match endpoint.kind {
                 // Pods on their node's network are not pod peers (46); addresses outside never are (18).
                 EndpointKind::Pod(pod) => expr(self.cluster, &Selected::Pod(pod), selector),
+                EndpointKind::AnyPod => expr(self.cluster, &Selected::AnyPod, selector),
                 EndpointKind::Node { .. } | EndpointKind::Outside => Tri::No,
             },
             Term::NotPods(selector) => match endpoint.kind {
                 EndpointKind::Pod(pod) => expr(self.cluster, &Selected::Pod(pod), selector).not(),
+                EndpointKind::AnyPod => expr(self.cluster, &Selected::AnyPod, selector).not(),
                 EndpointKind::Node { .. } | EndpointKind::Outside => Tri::Yes,
             },
             Term::Cidr(blocks, scope) => {
@@ -200,7 +212,7 @@ impl View<'_> {
     /// The class of an endpoint as the subject sees it: two where it can't be told which node is meant.
     fn class(&self, wanted: Classes, endpoint: &Endpoint) -> Tri {
         let is = match endpoint.kind {
-            EndpointKind::Pod(_) => Classes::POD,
+            EndpointKind::Pod(_) | EndpointKind::AnyPod => Classes::POD,
             EndpointKind::Outside => Classes::OUTSIDE,
             EndpointKind::Node { node, .. } => match (node, self.cluster.pods[self.subject.index()].node) {
                 (Some(a), Some(b)) if a == b => Classes::OWN_NODE,
@@ -221,7 +233,7 @@ impl View<'_> {
     fn nodes(&self, selector: &Expr, endpoint: &Endpoint) -> Tri {
         let matching = |node: NodeId| expr(self.cluster, &Selected::Node(node), selector);
         match (endpoint.kind, endpoint.ip) {
-            (EndpointKind::Pod(_), _) => Tri::No,
+            (EndpointKind::Pod(_) | EndpointKind::AnyPod, _) => Tri::No,
             (EndpointKind::Node { node: Some(node), .. }, _) => matching(node),
             (_, Some(ip)) => self.cluster.node_by_ip(ip).map_or(Tri::No, matching),
             (EndpointKind::Node { node: None, .. }, None) => match selector {
@@ -263,7 +275,7 @@ impl View<'_> {
                         && p.protocol == flow.protocol
                         && (p.container != ContainerKind::Init || self.choices.init_container_ports)
                 }),
-                EndpointKind::Node { .. } | EndpointKind::Outside => false,
+                EndpointKind::Node { .. } | EndpointKind::AnyPod | EndpointKind::Outside => false,
             },
         }
     }
@@ -295,6 +307,9 @@ pub(crate) fn block(block: &Block, endpoint: &Endpoint) -> Tri {
         (None, EndpointKind::Pod(_) | EndpointKind::Node { .. }) => {
             (block.cidr.prefix_len() == 0 && block.cidr.addr().is_ipv4() && block.except.is_empty()).into()
         }
+        // Its address may be any.
+        (None, EndpointKind::AnyPod) if block.cidr.prefix_len() == 0 && block.except.is_empty() => Tri::Yes,
+        (None, EndpointKind::AnyPod) => Tri::Maybe(Reason::PodUnknown),
         (None, EndpointKind::Outside) => somewhere_outside(block),
     }
 }

@@ -385,18 +385,7 @@ impl Evaluator<'_> {
             let (Some(port), Verdict::Reachable | Verdict::Blocked) = (endpoint.port, endpoint.verdict) else {
                 continue;
             };
-            let v6 = endpoint.server.ip.is_some_and(|ip| ip.is_ipv6());
-            let mut outcomes = Vec::new();
-            for index in 0..self.cluster.nodes.len().min(64) {
-                let node = Endpoint::node(self.cluster, NodeId(index as u32), v6);
-                let flow = self.flow(node, endpoint.server, check.protocol, port, None, true);
-                outcomes.push(self.evaluate(&flow).outcome);
-            }
-            if self.cluster.nodes.is_empty() {
-                let client = Endpoint { kind: EndpointKind::Node { node: None, pod: None }, ip: None };
-                let flow = self.flow(client, endpoint.server, check.protocol, port, None, true);
-                outcomes.push(self.evaluate(&flow).outcome);
-            }
+            let outcomes = self.from_nodes(endpoint.server, check.protocol, port);
             let egress_denied = matches!(source, Source::Pod(_))
                 && endpoint.decision.as_ref().is_some_and(|d| d.egress.outcome == Outcome::Denied);
             if !egress_denied && outcomes.iter().any(|o| Verdict::of(*o) != endpoint.verdict) {
@@ -404,6 +393,19 @@ impl Evaluator<'_> {
                 endpoint.verdict = Verdict::Unknown;
             }
         }
+    }
+
+    /// What a server answers to the nodes, which pass on what comes to a node port (40). Of many nodes, the first are asked.
+    pub fn from_nodes(&self, server: Endpoint, protocol: Protocol, port: u16) -> Vec<Outcome> {
+        let v6 = server.ip.is_some_and(|ip| ip.is_ipv6());
+        let mut nodes: Vec<Endpoint> = (0..self.cluster.nodes.len().min(64))
+            .map(|index| Endpoint::node(self.cluster, NodeId(index as u32), v6))
+            .collect();
+        if nodes.is_empty() {
+            nodes.push(Endpoint { kind: EndpointKind::Node { node: None, pod: None }, ip: None });
+        }
+        let outcome = |node| self.evaluate(&self.flow(node, server, protocol, port, None, true)).outcome;
+        nodes.into_iter().map(outcome).collect()
     }
 
     fn conclude(&self, check: &mut Check) {

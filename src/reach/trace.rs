@@ -13,6 +13,8 @@ pub enum Reason {
     NameUnknown,
     /// A rule names a range of addresses that only part of the internet is in.
     AddressUnknown,
+    /// A rule selects pods by labels, and which pod connects isn't known.
+    PodUnknown,
     /// It depends on which node a pod runs on.
     NodeUnknown,
     /// A rule holds a peer of a kind that this version doesn't know.

@@ -21,6 +21,11 @@ pub enum Kind {
     EndpointSlice,
     /// core/v1 Endpoints.
     Endpoints,
+    /// A way in from outside: networking.k8s.io Ingress and IngressClass, the kinds of gateway.networking.k8s.io.
+    Routing {
+        /// Whether it lives in a namespace.
+        namespaced: bool,
+    },
     /// networking.k8s.io/v1 NetworkPolicy.
     NetworkPolicy,
     /// policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy.
@@ -62,7 +67,7 @@ impl Kind {
             | Self::EndpointSlice
             | Self::Endpoints
             | Self::NetworkPolicy => true,
-            Self::ForeignPolicy { namespaced } => namespaced,
+            Self::ForeignPolicy { namespaced } | Self::Routing { namespaced } => namespaced,
             _ => false,
         }
     }
@@ -95,6 +100,16 @@ pub fn classify(api_version: &str, kind: &str) -> Result<Kind, String> {
         ("networking.k8s.io", "v1", "NetworkPolicy") | ("extensions", "v1beta1", "NetworkPolicy") => {
             Kind::NetworkPolicy
         }
+        ("networking.k8s.io", "v1" | "v1beta1", "Ingress") | ("extensions", "v1beta1", "Ingress") => {
+            Kind::Routing { namespaced: true }
+        }
+        ("networking.k8s.io", "v1" | "v1beta1", "IngressClass") => Kind::Routing { namespaced: false },
+        ("gateway.networking.k8s.io", _, "GatewayClass") => Kind::Routing { namespaced: false },
+        (
+            "gateway.networking.k8s.io",
+            _,
+            "Gateway" | "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" | "UDPRoute" | "ReferenceGrant",
+        ) => Kind::Routing { namespaced: true },
         ("policy.networking.k8s.io", "v1alpha2", "ClusterNetworkPolicy") => Kind::ClusterNetworkPolicy,
         ("policy.networking.k8s.io", "v1alpha1", "AdminNetworkPolicy") => Kind::AdminNetworkPolicy,
         ("policy.networking.k8s.io", "v1alpha1", "BaselineAdminNetworkPolicy") => Kind::BaselineAdminNetworkPolicy,
@@ -121,6 +136,11 @@ pub fn policy_scope(group: &str, version: &str, kind: &str) -> Option<bool> {
         Ok(Kind::ForeignPolicy { .. }) => Some(false),
         _ => None,
     }
+}
+
+/// Whether a kind leads in from outside.
+pub fn is_routing(group: &str, version: &str, kind: &str) -> bool {
+    matches!(classify(&format!("{group}/{version}"), kind), Ok(Kind::Routing { .. }))
 }
 
 /// The version to write for a kind that takes part.
@@ -184,6 +204,7 @@ pub fn deserialize<'de, D: serde::Deserializer<'de>>(kind: Kind, deserializer: D
         Kind::Service => Object::Service(Deserialize::deserialize(deserializer)?),
         Kind::EndpointSlice => Object::EndpointSlice(Deserialize::deserialize(deserializer)?),
         Kind::Endpoints => Object::Endpoints(Deserialize::deserialize(deserializer)?),
+        Kind::Routing { .. } => Object::Routing(Deserialize::deserialize(deserializer)?),
         Kind::NetworkPolicy => Object::NetworkPolicy(Deserialize::deserialize(deserializer)?),
         Kind::ClusterNetworkPolicy => Object::ClusterNetworkPolicy(Deserialize::deserialize(deserializer)?),
         Kind::AdminNetworkPolicy => Object::AdminNetworkPolicy(Deserialize::deserialize(deserializer)?),

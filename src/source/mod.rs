@@ -22,7 +22,7 @@ pub mod wire;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Label, Part, Place, Severity};
-pub use kind::policy_scope;
+pub use kind::{is_routing, policy_scope};
 pub use load::{Input, Limits, LoadError, Loader, Options, load_paths, load_text};
 pub use map::{Excerpt, SourceMap, Span, locate_in_yaml, trimmed};
 pub use origin::{FieldPath, Origin, Segment, SourceId};

@@ -303,6 +303,7 @@ pub fn metadata_mut(object: &mut Object) -> &mut Metadata {
         Object::Service(o) => &mut o.metadata,
         Object::EndpointSlice(o) => &mut o.metadata,
         Object::Endpoints(o) => &mut o.metadata,
+        Object::Routing(o) => &mut o.metadata,
         Object::NetworkPolicy(o) => &mut o.metadata,
         Object::ClusterNetworkPolicy(o) => &mut o.metadata,
         Object::AdminNetworkPolicy(o) | Object::BaselineAdminNetworkPolicy(o) => &mut o.metadata,

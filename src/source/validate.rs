@@ -26,6 +26,7 @@ pub fn object(origin: Origin, object: &Object, value: &Value, found: &mut Vec<Di
         Object::Service(o) => ("Service", &o.metadata),
         Object::EndpointSlice(o) => ("EndpointSlice", &o.metadata),
         Object::Endpoints(o) => ("Endpoints", &o.metadata),
+        Object::Routing(o) => (o.kind.as_str(), &o.metadata),
         Object::NetworkPolicy(o) => ("NetworkPolicy", &o.metadata),
         Object::ClusterNetworkPolicy(o) => ("ClusterNetworkPolicy", &o.metadata),
         Object::AdminNetworkPolicy(o) => ("AdminNetworkPolicy", &o.metadata),

@@ -12,6 +12,10 @@ use serde::{Deserialize, Deserializer};
 
 use super::origin::Origin;
 
+mod routing;
+
+pub use routing::{IngressBackend, Listener, Reference, Routing, RoutingRule, RoutingSpec};
+
 /// Labels, annotations, `matchLabels`: sorted by key.
 pub type StringMap = BTreeMap<String, String>;
 
@@ -41,6 +45,8 @@ pub enum Object {
     EndpointSlice(EndpointSlice),
     /// core/v1 Endpoints.
     Endpoints(Endpoints),
+    /// networking.k8s.io Ingress and IngressClass; the kinds of gateway.networking.k8s.io.
+    Routing(Box<Routing>),
     /// networking.k8s.io/v1 NetworkPolicy.
     NetworkPolicy(Box<NetworkPolicy>),
     /// policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy.
@@ -373,6 +379,9 @@ pub struct ServiceSpec {
     /// `Cluster` where missing.
     #[serde(deserialize_with = "null_as_default")]
     pub external_traffic_policy: String,
+    /// Clients that its load balancer lets in; empty for all.
+    #[serde(deserialize_with = "null_as_default")]
+    pub load_balancer_source_ranges: Vec<String>,
 }
 
 /// A port of a Service.

@@ -6,6 +6,7 @@ mod common;
 #[path = "../matrix/clusters.rs"]
 mod clusters;
 
+mod exposure;
 mod formats;
 
 use std::collections::HashMap;

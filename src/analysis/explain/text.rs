@@ -18,6 +18,7 @@ pub fn endpoint_name(cluster: &Cluster, endpoint: &Endpoint) -> String {
         (EndpointKind::Node { node: Some(node), .. }, _) => format!("node {}", cluster.nodes[node.index()].name),
         (_, Some(ip)) => ip.to_string(),
         (EndpointKind::Node { .. }, None) => "a node".to_owned(),
+        (EndpointKind::AnyPod, None) => "any pod".to_owned(),
         (EndpointKind::Outside, None) => "the internet".to_owned(),
     }
 }
@@ -391,6 +392,7 @@ pub fn reason(evaluator: &Evaluator<'_>, reason: &Reason) -> String {
         }
         Reason::NameUnknown => "a rule allows DNS names, and the target was given as an address".to_owned(),
         Reason::AddressUnknown => "a rule holds only some of the internet's addresses".to_owned(),
+        Reason::PodUnknown => "a rule selects pods by labels, and which pod connects isn't known".to_owned(),
         Reason::NodeUnknown => "it depends on which node the pod runs on".to_owned(),
         Reason::UnknownPeer => "a rule holds a peer of a kind that this version doesn't know".to_owned(),
         Reason::ServiceAccountLabels => "a rule selects ServiceAccounts by labels, which aren't read".to_owned(),

@@ -167,6 +167,7 @@ pub(super) fn short_name(cluster: &Cluster, endpoint: &Endpoint) -> String {
         (EndpointKind::Node { node: Some(node), .. }, _) => cluster.nodes[node.index()].name.to_string(),
         (_, Some(ip)) => ip.to_string(),
         (EndpointKind::Node { .. }, None) => "nodes".to_owned(),
+        (EndpointKind::AnyPod, None) => "pods".to_owned(),
         (EndpointKind::Outside, None) => "internet".to_owned(),
     };
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()

@@ -5,6 +5,7 @@
 //! holds every client and every server of one answer. Nothing is known here of how an answer is drawn.
 
 mod ends;
+mod exposed;
 mod questions;
 mod relation;
 mod rules;
@@ -17,6 +18,7 @@ use crate::policy::{Policies, Profile};
 use crate::reach::matrix::{self, L4Set, Matrix};
 
 pub use ends::{Column, End, EndKind};
+pub use exposed::{Exposure, Source, Through};
 pub use questions::{Answer, Question, answer};
 pub use relation::Ports;
 pub use rules::{Decider, Why, why};
@@ -34,6 +36,8 @@ pub struct Options {
     pub to: Vec<Client>,
     /// Edges on these ports alone.
     pub ports: Option<L4Set>,
+    /// Whether what is exposed is asked for as well.
+    pub exposure: bool,
 }
 
 /// Clients that reach servers on ports: each of them each of them, but nobody itself.
@@ -88,6 +92,8 @@ pub struct Graph {
     pub ends: Vec<End>,
     /// Edges, each pair in at most one.
     pub edges: Vec<Edge>,
+    /// What is exposed to others than the pods that exist.
+    pub exposures: Vec<Exposure>,
     /// What is to be said about it.
     pub notes: Vec<String>,
 }
@@ -132,7 +138,24 @@ pub fn build(cluster: &Cluster, policies: &Policies, profile: &Profile, options:
         &ends,
         &relation::Wanted { client: &client, server: &server, here: &here, ports: options.ports.as_ref() },
     );
-    Graph { pods: options.pods, v6, ends, edges, notes }
+    let mut exposures = Vec::new();
+    let outside = options.from.contains(&Client::Internet);
+    if options.exposure && (options.from.is_empty() || outside) {
+        let wanted = |end: u32| server(end) && here(end);
+        let asked = exposed::Asked {
+            cluster,
+            policies,
+            profile,
+            matrix: &matrix,
+            ends: &ends,
+            edges: &edges,
+            server: &wanted,
+            outside_only: outside,
+            only_ports: options.ports.as_ref(),
+        };
+        exposures = exposed::exposures(&asked, &mut notes);
+    }
+    Graph { pods: options.pods, v6, ends, edges, exposures, notes }
 }
 
 /// The family that is looked at: IPv4 where any pod has such an address or none has any.

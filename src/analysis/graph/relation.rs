@@ -29,12 +29,12 @@ impl Ports {
         self.open.is_empty() && self.partial.is_empty() && self.unknown.is_empty()
     }
 
-    fn within(&self, ports: &L4Set) -> Self {
+    pub(super) fn within(&self, ports: &L4Set) -> Self {
         Self { open: self.open.and(ports), partial: self.partial.and(ports), unknown: self.unknown.and(ports) }
     }
 
     /// The answer for all pairs of columns together.
-    fn over<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> Self {
+    pub(super) fn over<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> Self {
         let mut answers = answers.into_iter();
         let Some((allowed, unknown)) = answers.next().cloned() else { return Self::default() };
         let (mut every, mut some, mut unknown) = (allowed.clone(), allowed, unknown);

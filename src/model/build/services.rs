@@ -123,6 +123,8 @@ impl Builder {
             publish_not_ready: spec.publish_not_ready_addresses,
             internal_local: spec.internal_traffic_policy == "Local",
             external_local: spec.external_traffic_policy == "Local",
+            source_ranges: spec.load_balancer_source_ranges.iter().filter_map(|r| r.trim().parse().ok()).collect(),
+            internal_balancer: is_internal(&service.metadata),
             endpoints: Vec::new(),
             origin,
         }
@@ -201,4 +203,27 @@ impl Builder {
             service.endpoints.extend(found);
         }
     }
+}
+
+/// Whether an annotation asks for a load balancer of the provider's own network (AWS, Azure, Google, Oracle, OpenStack,
+/// Alibaba, IBM: Kubernetes documentation, Service, "Internal load balancer").
+fn is_internal(metadata: &Metadata) -> bool {
+    const ANNOTATIONS: [(&str, &str); 9] = [
+        ("service.beta.kubernetes.io/aws-load-balancer-internal", "true"),
+        ("service.beta.kubernetes.io/aws-load-balancer-scheme", "internal"),
+        ("service.beta.kubernetes.io/azure-load-balancer-internal", "true"),
+        ("networking.gke.io/load-balancer-type", "internal"),
+        ("cloud.google.com/load-balancer-type", "internal"),
+        ("service.beta.kubernetes.io/oci-load-balancer-internal", "true"),
+        ("service.beta.kubernetes.io/openstack-internal-load-balancer", "true"),
+        ("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type", "intranet"),
+        ("service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type", "private"),
+    ];
+    let is =
+        |(key, value): &(&str, &str)| metadata.annotations.get(*key).is_some_and(|v| v.eq_ignore_ascii_case(value));
+    ANNOTATIONS.iter().any(is)
+        || metadata
+            .annotations
+            .get("service.beta.kubernetes.io/aws-load-balancer-internal")
+            .is_some_and(|v| v == "0.0.0.0/0")
 }

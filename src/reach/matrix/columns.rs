@@ -321,6 +321,7 @@ impl Columns {
                 };
                 Column::Nodes(class, relation)
             }
+            EndpointKind::AnyPod => return None,
             EndpointKind::Outside => match endpoint.ip {
                 Some(ip) => Column::Outside(self.addresses.group(ip)?),
                 None => Column::Internet,

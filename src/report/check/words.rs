@@ -131,6 +131,7 @@ fn reason_text(facts: Facts<'_>, reason: &Reason) -> String {
             "a rule allows DNS names, and the target is an address: whether it was resolved from one of them isn't known".to_owned()
         }
         Reason::AddressUnknown => "a rule names a range that only part of the possible addresses is in".to_owned(),
+        Reason::PodUnknown => "a rule selects pods by labels, and which pod connects isn't known".to_owned(),
         Reason::NodeUnknown => "it depends on which node the pod runs on".to_owned(),
         Reason::UnknownPeer => "a rule holds a peer of a kind that isn't known".to_owned(),
         Reason::ServiceAccountLabels => "a rule selects ServiceAccounts by labels, which aren't read".to_owned(),

@@ -89,6 +89,9 @@ pub fn report(facts: Facts<'_>, evaluator: Option<&Evaluator<'_>>, graph: &Graph
         }
         edges.push(out);
     }
+    let exposures = super::exposure::exposures(facts, graph, &ends, &mut |rule| {
+        rules.index(Decider::Rule(*rule), rule.direction, None)
+    });
     let mut notes = graph.notes.clone();
     if !expand && evaluator.is_some() {
         notes.push(format!(
@@ -116,6 +119,7 @@ pub fn report(facts: Facts<'_>, evaluator: Option<&Evaluator<'_>>, graph: &Graph
             .collect(),
         ends,
         edges,
+        exposures,
         rules: rules.out,
         counts,
         notes,

@@ -98,7 +98,68 @@ impl Drawing {
                 }
             }
         }
+        out.exposures(report, &index);
         out
+    }
+
+    /// What is exposed, by nodes of its own: clients, the way in, and what it leads to.
+    fn exposures(&mut self, report: &GraphReport, index: &BTreeMap<&str, usize>) {
+        let mut shown = report.exposures.iter().filter(|e| e.from != "namespaces").peekable();
+        if shown.peek().is_none() {
+            return;
+        }
+        let group = match self.groups.iter().position(Option::is_none) {
+            Some(group) => group,
+            None => {
+                self.groups.push(None);
+                self.groups.len() - 1
+            }
+        };
+        let mut known: BTreeMap<String, usize> = BTreeMap::new();
+        let mut links: BTreeMap<(usize, usize), (Vec<String>, State)> = BTreeMap::new();
+        for exposure in shown {
+            // What any pod reaches is drawn by the pods that exist.
+            if exposure.from == "any-pod" || exposure.to.is_empty() {
+                continue;
+            }
+            let mut node = |label: &str| match index.get(label) {
+                Some(node) => *node,
+                None => *known.entry(label.to_owned()).or_insert_with(|| {
+                    self.nodes.push(Node { label: safe(label).into_owned(), group, outside: true });
+                    self.nodes.len() - 1
+                }),
+            };
+            let client = node(&exposure.who);
+            let from = match &exposure.through {
+                None => client,
+                Some(through) => {
+                    let way = node(&through.words());
+                    let mut before: Vec<usize> =
+                        through.carriers.iter().filter_map(|id| index.get(id.as_str()).copied()).collect();
+                    if before.is_empty() {
+                        before.push(client);
+                    }
+                    for node in before {
+                        links.entry((node, way)).or_insert((Vec::new(), State::Open));
+                    }
+                    way
+                }
+            };
+            let state = match (exposure.open.is_empty(), exposure.partial.is_empty(), exposure.unknown.is_empty()) {
+                (false, ..) => State::Open,
+                (true, false, _) => State::Partial,
+                (true, true, false) => State::Unknown,
+                (true, true, true) => continue,
+            };
+            for to in exposure.to.iter().filter_map(|id| index.get(id.as_str())) {
+                let link = links.entry((from, *to)).or_insert((Vec::new(), state));
+                link.0.push(exposure.summary.clone());
+                link.1 = link.1.min(state);
+            }
+        }
+        for ((from, to), (words, state)) in links {
+            self.links.push(Link { from, to, label: short(&words.join(", ")), state });
+        }
     }
 
     fn of_namespaces(report: &GraphReport) -> Self {

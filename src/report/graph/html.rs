@@ -27,6 +27,7 @@ struct Page<'r> {
     groups: Vec<Group>,
     ends: Vec<PageEnd>,
     edges: Vec<PageEdge>,
+    exposures: Vec<PageExposure>,
     rules: Vec<PageRule>,
     notes: Vec<String>,
 }
@@ -61,6 +62,21 @@ struct PageEdge {
     free: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     example: Option<[usize; 2]>,
+}
+
+#[derive(Serialize)]
+struct PageExposure {
+    to: Vec<usize>,
+    who: String,
+    text: String,
+    /// Whether it is to clients outside.
+    outside: bool,
+    /// 0 open, 1 partial, 2 unknown, 3 blocked.
+    state: u8,
+    through: String,
+    notes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -126,6 +142,21 @@ fn page(report: &GraphReport) -> Page<'_> {
         free: e.unrestricted.clone(),
         example: e.example.as_ref().and_then(|(a, b)| Some([at(a)?, at(b)?])),
     };
+    let exposure = |e: &super::GraphExposure| PageExposure {
+        to: e.to.iter().filter_map(at).collect(),
+        who: safe(&e.who).into_owned(),
+        text: safe(&e.summary).into_owned(),
+        outside: e.from == "outside",
+        state: match (e.open.is_empty(), e.partial.is_empty(), e.unknown.is_empty()) {
+            (false, ..) => 0,
+            (_, false, _) => 1,
+            (_, _, false) => 2,
+            _ => 3,
+        },
+        through: safe(&e.through.as_ref().map(super::GraphThrough::words).unwrap_or_default()).into_owned(),
+        notes: e.notes.iter().map(|n| safe(n).into_owned()).collect(),
+        rule: e.rule,
+    };
     Page {
         cni: &report.cni,
         unit: if report.granularity == "pod" { "pods" } else { "workloads" },
@@ -137,6 +168,7 @@ fn page(report: &GraphReport) -> Page<'_> {
             .collect(),
         ends: report.ends.iter().enumerate().map(end).collect(),
         edges: report.edges.iter().map(edge).collect(),
+        exposures: report.exposures.iter().map(exposure).collect(),
         rules: report.rules.iter().map(rule).collect(),
         notes: report
             .assumptions

@@ -6,6 +6,7 @@ mod csv;
 mod digest;
 mod dot;
 mod drawing;
+mod exposure;
 mod html;
 mod layout;
 mod mermaid;
@@ -22,10 +23,11 @@ pub use answer::{GraphAnswer, GraphCut, GraphReached, answer, answer_text};
 pub use build::report;
 pub use csv::csv;
 pub use dot::dot;
+pub use exposure::{GraphExposure, GraphThrough};
 pub use html::html;
 pub use mermaid::mermaid;
 pub use svg::svg;
-pub use table::table;
+pub use table::{exposure, table};
 
 /// Who can reach whom.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -47,6 +49,8 @@ pub struct GraphReport {
     pub ends: Vec<GraphEnd>,
     /// Who reaches whom: each pair of ends in at most one edge; pairs in none are closed.
     pub edges: Vec<GraphEdge>,
+    /// What is exposed: to clients outside, to other namespaces, to any pod, to pods that don't exist yet.
+    pub exposures: Vec<GraphExposure>,
     /// Rules that decide edges.
     pub rules: Vec<GraphRule>,
     /// Sizes.

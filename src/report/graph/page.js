@@ -17,6 +17,9 @@ edges.forEach((e, i) => {
   for (const b of e.to) into[b].push(i);
   total += e.loop ? 1 : e.from.length * e.to.length - e.from.filter(a => e.to.set.has(a)).length;
 });
+// What is exposed, by end; those open to the outside get a mark.
+const exposed = ends.map(() => []), outward = new Set();
+data.exposures.forEach((x, i) => { for (const e of x.to) { exposed[e].push(i); if (x.outside && x.state < 3) outward.add(e); } });
 const shown = groups.map(() => true), folded = groups.map(() => false);
 let view = 'graph', text = '', port = null, state = 'all', picked = null, hover = -1, current = -1;
 let cam = { x: 0, y: 0, z: 1 }, scroll = { x: 0, y: 0 }, cursor = { r: 0, c: 0 }, dirty = true, W = 0, H = 0, colors = {};
@@ -159,6 +162,7 @@ function drawGraph() {
     ctx.beginPath();
     if (cam.z > 0.3) ctx.roundRect(x, y, NW, NH, outside ? 15 : 6); else ctx.rect(x, y, NW, NH);
     ctx.fill(); if (cam.z > 0.15) ctx.stroke();
+    if (outward.has(i)) { ctx.fillStyle = colors.unknown; ctx.beginPath(); ctx.arc(x + NW - 3, y + 3, Math.min(12, Math.max(4.5, 2 / cam.z)), 0, 7); ctx.fill(); }
     if (cam.z > 0.42) { ctx.fillStyle = colors.fg; ctx.fillText(fitted(e.name, NW - 14), x + NW / 2, y + NH / 2 + 0.5); }
   });
   ctx.globalAlpha = 1;
@@ -254,7 +258,20 @@ function section(title, found) {
 function overview() {
   panel.replaceChildren(el('h3', 'Who can reach whom'), el('p', 'Select a workload or a connection.', 'soft'));
   for (const n of data.notes) panel.append(el('p', n, 'soft'));
+  if (!text) section('Exposed', data.exposures.map((x, i) => [title(x), exposureWords(x), () => pickExposure(i)]));
   if (text) section('Found', ends.map((e, i) => i).filter(i => visible(i) && matches(i)).map(i => [ends[i].label, ends[i].kind, () => pickEnd(i, true)]));
+}
+const title = x => x.to.length === 0 ? x.through : x.to.length === 1 ? ends[x.to[0]].label : x.to.length + ' ' + data.unit;
+const exposureWords = x => x.who + ': ' + x.text;
+function pickExposure(i) {
+  const x = data.exposures[i];
+  picked = x.to.length === 1 ? { end: x.to[0] } : null; current = x.to.length === 1 ? x.to[0] : current; refresh();
+  panel.replaceChildren(el('h3', 'Exposed to ' + x.who), el('p', x.text, 'ports'));
+  if (x.through) panel.append(el('p', 'through ' + x.through));
+  for (const n of x.notes) panel.append(el('p', n, 'soft'));
+  section(data.unit[0].toUpperCase() + data.unit.slice(1), x.to.map(e => [ends[e].label, ends[e].kind, () => pickEnd(e, true)]));
+  if (x.rule !== undefined) { const r = data.rules[x.rule]; panel.append(el('h4', 'Selected by'), el('p', r.title), el('p', r.what + (r.at ? ' at ' + r.at : ''), 'soft')); if (r.yaml) panel.append(el('pre', r.yaml)); }
+  say('Exposed to ' + x.who + ': ' + x.text);
 }
 function pickEnd(i, go) {
   picked = { end: i }; current = i; refresh();
@@ -264,6 +281,7 @@ function pickEnd(i, go) {
   const r = row(i), reach = [], by = [];
   for (let b = 0; b < N; b++) if (r[b] >= 0 && carries(edges[r[b]])) reach.push([ends[b].label, edges[r[b]].text, () => pickEdge(i, b, r[b])]);
   for (const k of into[i]) if (carries(edges[k])) for (const a of edges[k].from) if (a !== i || edges[k].loop) by.push([ends[a].label, edges[k].text, () => pickEdge(a, i, k)]);
+  section('Exposed to', exposed[i].map(k => [data.exposures[k].who, data.exposures[k].text, () => pickExposure(k)]));
   section('Reaches', reach); section('Reached by', by);
   say(e.label + ': reaches ' + reach.length + ', reached by ' + by.length);
   if (go && view === 'graph') { cam.z = Math.max(cam.z, 0.8); cam.x = W / 2 - (e.at[0] + NW / 2) * cam.z; cam.y = H / 2 - (e.at[1] + NH / 2) * cam.z; dirty = true; }
@@ -413,11 +431,12 @@ addEventListener('keydown', e => {
 $('summary').textContent = ends.filter(e => !['Internet', 'Addresses', 'Nodes', 'Name'].includes(e.kind)).length + ' ' + data.unit + ', ' + total + ' pairs connected, network plugin profile ' + data.cni;
 new ResizeObserver(() => { const first = !W; size(); if (first) fit(); }).observe(canvas);
 paint(); size(); show('graph'); overview(); fit();
-// A part of the address after # opens a view: #matrix, #dark, #end=shop/web.
+// A part of the address after # opens a view: #matrix, #dark, #end=shop/web, #exposure=0.
 for (const word of decodeURIComponent(location.hash.slice(1)).split('&')) {
   if (word === 'matrix') show('matrix');
   if (word === 'dark' || word === 'light') { document.documentElement.dataset.theme = word; paint(); }
   if (word.startsWith('end=')) { const i = ends.findIndex(e => e.label === word.slice(4)); if (i >= 0) pickEnd(i); }
+  if (word.startsWith('exposure=') && data.exposures[+word.slice(9)]) pickExposure(+word.slice(9));
   if (word.startsWith('edge=')) { const [a, b] = word.slice(5).split('>').map(l => ends.findIndex(e => e.label === l)); if (a >= 0 && b >= 0 && row(a)[b] >= 0) pickEdge(a, b, row(a)[b]); }
 }
 document.documentElement.dataset.ready = 'yes';

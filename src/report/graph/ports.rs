@@ -46,10 +46,24 @@ fn text(set: &L4Set) -> String {
     if but.len() < plain.len() { but } else { plain }
 }
 
+/// What an exposure holds, in words; what policies close of it is said too.
+pub(super) fn words_of(ports: &Ports, closed: &L4Set) -> String {
+    let mut out = listed(ports, " (in part)");
+    if !closed.is_empty() {
+        let comma = if out.is_empty() { "" } else { ", " };
+        out.push_str(&format!("{comma}{} (blocked)", text(closed)));
+    }
+    out
+}
+
 /// What an edge holds, in words.
 pub(super) fn summary(ports: &Ports) -> String {
+    listed(ports, " (some pods)")
+}
+
+fn listed(ports: &Ports, partial: &str) -> String {
     let mut out = Vec::new();
-    for (set, what) in [(&ports.open, ""), (&ports.partial, " (some pods)"), (&ports.unknown, " (unknown)")] {
+    for (set, what) in [(&ports.open, ""), (&ports.partial, partial), (&ports.unknown, " (unknown)")] {
         if !set.is_empty() {
             out.push(format!("{}{what}", text(set)));
         }

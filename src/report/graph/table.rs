@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{GraphEdge, GraphReport};
+use super::{GraphEdge, GraphExposure, GraphReport};
 use crate::report::{Paint, safe};
 
 /// Pairs up to which each gets a line.
@@ -10,12 +10,98 @@ const MOST_PAIRS: u64 = 200;
 /// Lines of the summary by namespace.
 const MOST_LINES: usize = 60;
 
-/// The edges for people.
+/// The edges for people, and what is exposed beyond them.
 pub fn table(report: &GraphReport, paint: Paint, wide: bool) -> String {
     let mut out = if report.counts.pairs <= MOST_PAIRS { pairs(report, paint, wide) } else { summary(report, paint) };
+    // Other namespaces' workloads are among the pairs.
+    let exposed = exposed(report, paint, &|e| e.from != "namespaces");
+    if !exposed.is_empty() {
+        out.push_str(&exposed);
+        out.push('\n');
+    }
     out.push_str(&total(report));
-    for note in &report.notes {
+    notes(&mut out, report, paint);
+    out
+}
+
+/// What is exposed, for people.
+pub fn exposure(report: &GraphReport, paint: Paint) -> String {
+    let mut out = exposed(report, paint, &|_| true);
+    if out.is_empty() {
+        out.push_str("nothing is exposed to the outside, to other namespaces or to pods to come\n");
+    }
+    notes(&mut out, report, paint);
+    out
+}
+
+fn notes(out: &mut String, report: &GraphReport, paint: Paint) {
+    let mut said: Vec<String> = Vec::new();
+    let of = |e: &GraphExposure| -> Vec<String> {
+        let way = e.through.as_ref().map(|t| format!("{} {}/{}", t.kind, t.namespace, t.name)).unwrap_or_default();
+        e.notes.iter().map(|n| format!("{way}: {n}")).collect()
+    };
+    let through: Vec<String> = report.exposures.iter().flat_map(of).collect();
+    for (index, note) in through.iter().enumerate().filter(|(i, n)| !through[..*i].contains(n)) {
+        if said.len() == MOST_NOTES {
+            said.push(format!("{} more notes on what is exposed: -o json", through.len() - index));
+            break;
+        }
+        said.push(note.clone());
+    }
+    for note in said.iter().chain(&report.notes) {
         out.push_str(&format!("{}: {}\n", paint.cyan("note"), safe(note)));
+    }
+}
+
+/// Notes on ways in from outside.
+const MOST_NOTES: usize = 10;
+/// Ends that get a line each.
+const MOST_NAMES: usize = 3;
+
+fn exposed(report: &GraphReport, paint: Paint, wanted: &dyn Fn(&GraphExposure) -> bool) -> String {
+    let ends: BTreeMap<&str, &super::GraphEnd> = report.ends.iter().map(|e| (e.id.as_str(), e)).collect();
+    let label = |id: &String| ends.get(id.as_str()).map_or(id.clone(), |e| e.label.clone());
+    let what = if report.granularity == "pod" { "pods" } else { "workloads" };
+    let mut rows = vec![["EXPOSED".to_owned(), "TO".to_owned(), "PORTS".to_owned(), "THROUGH".to_owned()]];
+    let shown: Vec<&GraphExposure> = report.exposures.iter().filter(|e| wanted(e)).collect();
+    let more = shown.len().saturating_sub(MOST_LINES);
+    for exposure in shown.into_iter().take(MOST_LINES) {
+        let to = if exposure.to.is_empty() {
+            vec!["nothing".to_owned()]
+        } else if exposure.to.len() <= MOST_NAMES {
+            exposure.to.iter().map(label).collect()
+        } else {
+            let mut namespaces: Vec<&str> =
+                exposure.to.iter().filter_map(|id| ends.get(id.as_str())?.namespace.as_deref()).collect();
+            namespaces.sort_unstable();
+            namespaces.dedup();
+            vec![match namespaces.as_slice() {
+                [one] => format!("{} {what} of {one}", exposure.to.len()),
+                all => format!("{} {what} of {} namespaces", exposure.to.len(), all.len()),
+            }]
+        };
+        let through = exposure.through.as_ref();
+        let carriers: Vec<String> = through.iter().flat_map(|t| &t.carriers).map(label).collect();
+        let who = match through.map(|t| t.carrier.as_str()) {
+            Some("pods") if carriers.len() <= MOST_NAMES => format!("{} by {}", exposure.who, carriers.join(", ")),
+            Some("pods") => format!("{} by {} {what}", exposure.who, carriers.len()),
+            Some("balancer") => format!("{} by a load balancer", exposure.who),
+            _ => exposure.who.clone(),
+        };
+        let mut way = through.map(super::GraphThrough::words).unwrap_or_default();
+        if let Some(problem) = through.and_then(|t| t.problem.as_ref()) {
+            way.push_str(&format!(": {problem}"));
+        }
+        for to in to {
+            rows.push([to, who.clone(), exposure.summary.clone(), way.clone()].map(|cell| safe(&cell).into_owned()));
+        }
+    }
+    if rows.len() == 1 {
+        return String::new();
+    }
+    let mut out = draw(&rows, paint);
+    if more > 0 {
+        out.push_str(&format!("and {more} more: -o csv or -o json\n"));
     }
     out
 }

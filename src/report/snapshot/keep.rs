@@ -189,8 +189,54 @@ static NODE: Keep = Fields(&[
         ]),
     ),
 ]);
-static SERVICE: Keep =
-    Fields(&[("metadata", &METADATA), ("spec", &All), ("status", &Fields(&[("loadBalancer", &All)]))]);
+static SERVICE: Keep = Fields(&[
+    (
+        "metadata",
+        &Fields(&[
+            ("name", &All),
+            ("namespace", &All),
+            ("uid", &All),
+            ("creationTimestamp", &All),
+            ("deletionTimestamp", &All),
+            ("labels", &All),
+            ("annotations", &BALANCERS),
+            ("ownerReferences", &OWNERS),
+        ]),
+    ),
+    ("spec", &All),
+    ("status", &Fields(&[("loadBalancer", &All)])),
+]);
+/// Annotations that ask for a load balancer of the provider's own network.
+static BALANCERS: Keep = Fields(&[
+    ("service.beta.kubernetes.io/aws-load-balancer-internal", &All),
+    ("service.beta.kubernetes.io/aws-load-balancer-scheme", &All),
+    ("service.beta.kubernetes.io/azure-load-balancer-internal", &All),
+    ("networking.gke.io/load-balancer-type", &All),
+    ("cloud.google.com/load-balancer-type", &All),
+    ("service.beta.kubernetes.io/oci-load-balancer-internal", &All),
+    ("service.beta.kubernetes.io/openstack-internal-load-balancer", &All),
+    ("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type", &All),
+    ("service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type", &All),
+]);
+/// Of annotations, those that say whether a Service or an Ingress is open to the internet.
+static ROUTING: Keep = Fields(&[
+    (
+        "metadata",
+        &Fields(&[
+            ("name", &All),
+            ("namespace", &All),
+            ("labels", &All),
+            (
+                "annotations",
+                &Fields(&[
+                    ("kubernetes.io/ingress.class", &All),
+                    ("ingressclass.kubernetes.io/is-default-class", &All),
+                ]),
+            ),
+        ]),
+    ),
+    ("spec", &All),
+]);
 static SLICE: Keep = Fields(&[
     ("metadata", &METADATA),
     ("addressType", &All),
@@ -246,6 +292,12 @@ pub(super) fn of(api_version: &str, kind: &str) -> Option<(u8, &'static Keep)> {
         ("", "Service") => (3, &SERVICE),
         ("discovery.k8s.io", "EndpointSlice") => (4, &SLICE),
         ("", "Endpoints") => (5, &ENDPOINTS),
+        ("networking.k8s.io" | "extensions", "Ingress" | "IngressClass")
+        | (
+            "gateway.networking.k8s.io",
+            "Gateway" | "GatewayClass" | "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" | "UDPRoute"
+            | "ReferenceGrant",
+        ) => (5, &ROUTING),
         ("apps" | "extensions", "Deployment" | "StatefulSet" | "DaemonSet")
         | ("batch", "Job" | "CronJob")
         | ("", "ReplicationController") => (6, &WORKLOAD),

@@ -38,6 +38,7 @@ Examples:
   netcheck -f examples/shop checkout database --all-ports         every port
   netcheck -f examples/shop checkout database:5432 --fix -o yaml  the corrected policy, to apply or to commit
   netcheck -f before.yaml --with after.yaml web api:8080          what if I applied this
+  netcheck frontend cart:8080 --live                              packets beside the policies, on a cluster
 
 Exit codes: 0 reachable, 1 blocked, partial or unreachable, 2 usage or input error, 3 can't tell.";
 
@@ -199,6 +200,64 @@ pub struct ClusterFlags {
     pub strict: bool,
 }
 
+/// Flags about packets that are sent.
+#[cfg(feature = "live")]
+#[derive(Args, Clone, Debug, Default)]
+pub struct ProbeFlags {
+    /// Try it with packets too, from the client's own network: says what it adds to the cluster, and asks
+    #[arg(long, help_heading = "Packets")]
+    pub live: bool,
+    /// How to get into the client's network: auto takes what needs no image first
+    #[arg(long, value_name = "WAY", default_value = "auto", requires = "live", help_heading = "Packets")]
+    pub via: ViaFlag,
+    /// Image of the probe: netcheck's own, agnhost, busybox …, or @target for the client's own
+    #[arg(long, value_name = "IMAGE", requires = "live", help_heading = "Packets")]
+    pub probe_image: Option<crate::live::probe::ProbeImage>,
+    /// When the node pulls it
+    #[arg(long, value_name = "WHEN", default_value = "if-not-present", requires = "live", help_heading = "Packets")]
+    pub probe_pull: PullFlag,
+    /// Secret to pull it with, for --via copy: an ephemeral container is pulled with those of its pod
+    #[arg(long, value_name = "NAME", requires = "live", help_heading = "Packets")]
+    pub probe_pull_secret: Vec<String>,
+    /// Don't ask before adding to the cluster
+    #[arg(short, long, requires = "live", help_heading = "Packets")]
+    pub yes: bool,
+    /// Show what would be sent to the API server, and send nothing but a dry run
+    #[arg(long, requires = "live", help_heading = "Packets")]
+    pub dry_run: bool,
+    /// How long the probe from one pod may take; 90s without
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "live", help_heading = "Packets")]
+    pub timeout: Option<std::time::Duration>,
+}
+
+/// Ways into a pod's network.
+#[cfg(feature = "live")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ViaFlag {
+    /// Exec, then an ephemeral container of the client's own image, then one of the probe's
+    #[default]
+    Auto,
+    /// A script in a container of the client, with what its image has; adds nothing
+    Exec,
+    /// An ephemeral container, which stays in the pod's record
+    Ephemeral,
+    /// A copy of the pod on its node, removed at the end
+    Copy,
+}
+
+/// When an image is pulled.
+#[cfg(feature = "live")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PullFlag {
+    /// Where the node doesn't have it
+    #[default]
+    IfNotPresent,
+    /// In any case
+    Always,
+    /// Not at all
+    Never,
+}
+
 /// A time as kubectl takes it: a number of seconds, or with a unit; 0 is no limit.
 #[cfg(feature = "live")]
 fn duration(text: &str) -> Result<std::time::Duration, String> {
@@ -317,6 +376,10 @@ pub struct CheckArgs {
     /// Show the fix alone; with -o yaml the whole corrected or new policy
     #[arg(long)]
     pub fix: bool,
+    /// Try it with packets too
+    #[cfg(feature = "live")]
+    #[command(flatten)]
+    pub probe: ProbeFlags,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: CheckOutput,

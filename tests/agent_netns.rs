@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use netcheck::probe_record::{self, Class, Detail, Record, Report, Step};
 
+// Each test uses a part of it.
+#[allow(dead_code)]
 mod netns;
 
 use netns::{World, servers};

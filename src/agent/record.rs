@@ -292,6 +292,17 @@ impl Counter {
     }
 }
 
+/// What a target came to, by its records: of its name where that failed, else of its addresses, a success before
+/// anything else. None without any record.
+pub fn class_of(records: &[Record]) -> Option<Class> {
+    let name = records.iter().find(|r| r.step == Step::Name).map(|r| r.class);
+    if let Some(class) = name.filter(|class| !class.is_open()) {
+        return Some(class);
+    }
+    let probes = || records.iter().filter(|r| r.step == Step::Probe).map(|r| r.class);
+    probes().find(|class| class.is_open()).or_else(|| probes().next()).or(name)
+}
+
 /// A line after the header.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Line {

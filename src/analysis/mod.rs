@@ -8,4 +8,5 @@ pub mod exposure;
 pub mod fix;
 pub mod graph;
 pub mod logs;
+pub mod probe;
 pub mod why;

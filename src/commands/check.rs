@@ -3,6 +3,7 @@
 use super::{Exit, Output, input};
 use crate::analysis::explain::explain;
 use crate::analysis::fix::{Proposal, Question, propose};
+use crate::analysis::probe::Agreement;
 use crate::cli::{CheckArgs, CheckOutput, Global};
 use crate::model::query::{Asking, Client, ClientSpec, PortSpec, QueryError, Resolved, Target, TargetSpec};
 use crate::model::{Cluster, PodId, PortSet, Protocol};
@@ -16,7 +17,18 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
         Ok(plan) => plan,
         Err(error) => return refuse(&error, output),
     };
-    let asking = Asking { client: &plan.client, targets: &plan.targets, dns: !args.no_dns };
+    #[cfg(feature = "live")]
+    if args.probe.live
+        && let Err(exit) = super::probe::sensible(global, output)
+    {
+        return exit;
+    }
+    // Of the pods around, one that policies block shows by packets whether they are enforced.
+    #[cfg(feature = "live")]
+    let around = args.probe.live;
+    #[cfg(not(feature = "live"))]
+    let around = false;
+    let asking = Asking { client: &plan.client, targets: &plan.targets, dns: !args.no_dns, around };
     let Some(input) = input::read(global, Some(asking), output) else { return Exit::Error };
     let evaluator = Evaluator::new(&input.cluster, &input.policies, &input.profile);
     let client = match input.cluster.resolve_client(&plan.client, &input.namespace) {
@@ -71,10 +83,17 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
                     explanations,
                     diagnostics,
                     proposal,
+                    live: None,
                 });
             }
         }
     }
+    #[cfg(feature = "live")]
+    let failed = match args.probe.live.then(|| packets(global, args, &input, &evaluator, &mut asked, output)) {
+        Some(Err(exit)) => return exit,
+        Some(Ok(failed)) => failed,
+        None => Vec::new(),
+    };
     let facts = Facts { cluster: &input.cluster, policies: &input.policies, sources: &input.sources };
     match args.output {
         CheckOutput::Yaml if args.fix => {
@@ -111,7 +130,72 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
             }
         }
     }
-    exit(asked.iter().map(|a| a.check.verdict))
+    #[cfg(feature = "live")]
+    if !failed.is_empty() {
+        for error in &failed {
+            super::cluster::refuse(error, output);
+        }
+        return Exit::Error;
+    }
+    exit(asked.iter().map(decided))
+}
+
+/// The verdict that decides: the packets' where they tell, and where they agree with the policies or settle what these
+/// leave open.
+fn decided(asked: &Asked) -> Verdict {
+    match &asked.live {
+        None => asked.check.verdict,
+        Some(probe) => match probe.judgement.agreement {
+            Agreement::Agrees | Agreement::Settled => probe.judgement.verdict,
+            Agreement::Inconclusive | Agreement::Disagrees => Verdict::Unknown,
+        },
+    }
+}
+
+/// Tries every answer with packets: from one pod of those with the same answer. Goes on without those that can't be
+/// tried, and returns why.
+#[cfg(feature = "live")]
+fn packets(
+    global: &Global,
+    args: &CheckArgs,
+    input: &input::Input,
+    evaluator: &Evaluator<'_>,
+    asked: &mut [Asked],
+    output: &mut Output,
+) -> Result<Vec<crate::live::LiveError>, Exit> {
+    use super::probe;
+
+    let mut tries = Vec::new();
+    for one in asked.iter() {
+        if one.connections.is_some() {
+            output.error("--live tries one port at a time: name it");
+            return Err(Exit::Error);
+        }
+        let pod = probe::from(&input.cluster, &one.client, &one.pods, &one.client_text).map_err(|why| {
+            output.error(&why);
+            output.help("name a pod or a workload as the client");
+            Exit::Error
+        })?;
+        let attempt = probe::attempt(evaluator, &one.check, pod, &one.target, &one.target_text);
+        if attempt.plan.items.is_empty() {
+            let why = attempt.plan.notes.first().map_or("no address of it is known", String::as_str);
+            output.error(&format!("there is nothing to try of `{}`: {why}", one.target_text));
+            return Err(Exit::Error);
+        }
+        tries.push(attempt);
+    }
+    let answers = probe::run(global, &args.probe, &input.cluster, &tries, output)?;
+    let mut failed: Vec<crate::live::LiveError> = Vec::new();
+    for ((one, attempt), answer) in asked.iter_mut().zip(tries).zip(answers) {
+        match answer {
+            Ok((probed, mesh)) => {
+                one.live = Some(probe::judged(attempt, &input.cluster, &input.profile, probed, mesh.as_deref()));
+            }
+            Err(error) if failed.contains(&error) => {}
+            Err(error) => failed.push(error),
+        }
+    }
+    Ok(failed)
 }
 
 /// What may not be read of a cluster: it is named, and where it makes the answer a guess, it can't be told. What

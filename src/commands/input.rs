@@ -169,6 +169,7 @@ fn from_cluster(global: &Global, asking: Option<Asking<'_>>, output: &mut Output
                 namespace: namespace.clone(),
                 dns: asking.dns,
                 whole: loader.namespaces(),
+                around: asking.around,
             };
             session.question(&question, &mut loader)
         }

@@ -11,6 +11,8 @@ mod input;
 mod logs;
 mod output;
 #[cfg(feature = "live")]
+mod probe;
+#[cfg(feature = "live")]
 mod rbac;
 mod sides;
 mod snapshot;

@@ -30,6 +30,8 @@ pub struct Question {
     pub dns: bool,
     /// Namespaces whose pods all matter, because changed objects are laid over them.
     pub whole: Vec<String>,
+    /// Whether the other pods of the namespaces that take part are wanted too.
+    pub around: bool,
 }
 
 /// An object, as far as questions go on from it.
@@ -131,6 +133,9 @@ pub(super) fn needs(question: &Question, known: &Known) -> Needs {
     }
     let namespaces = finder.needs.namespaces.clone();
     for namespace in &namespaces {
+        if question.around {
+            finder.ask(Ask::list(PODS, namespace));
+        }
         finder.ask(Ask::get(NAMESPACES, namespace, namespace));
         finder.ask(Ask::list(NETWORK_POLICIES, namespace));
     }
@@ -542,6 +547,7 @@ mod tests {
             namespace: "shop".to_owned(),
             dns: true,
             whole: Vec::new(),
+            around: false,
         }
     }
 

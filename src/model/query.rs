@@ -307,6 +307,8 @@ pub struct Asking<'a> {
     pub targets: &'a [TargetSpec],
     /// Whether DNS is part of it.
     pub dns: bool,
+    /// Whether the other pods of the namespaces that take part are wanted too.
+    pub around: bool,
 }
 
 #[cfg(test)]

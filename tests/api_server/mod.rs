@@ -1,12 +1,14 @@
 //! A small API server that speaks real HTTP, for running the program as a whole against it.
 //!
-//! It serves objects it is given: discovery, get, list with selectors and pages, patch of ephemeral containers, logs,
-//! Status errors. Faults are put in its way: 401, 403, 410, 429, 5xx, slow answers, connections cut in the middle. It keeps
-//! a log of what it was asked.
+//! It serves objects it is given: discovery, get, list with selectors and pages, creation and deletion, access reviews,
+//! patches of ephemeral containers that a kubelet of the test's own runs, exec, logs, Status errors. Faults are put in its
+//! way: 401, 403, 410, 429, 5xx, slow answers, connections cut in the middle. It keeps a log of what it was asked.
 
 // Each test program takes what it needs.
 #![allow(dead_code)]
 
+mod exec;
+mod kubelet;
 pub mod objects;
 mod rbac;
 
@@ -95,7 +97,16 @@ pub enum What {
     Cut,
     /// A body that is not the API's.
     Page(u16, &'static str),
+    /// A Status with this code, reason and message.
+    Refused(u16, &'static str, &'static str),
 }
+
+/// What runs containers: one comes in, the state it ends in goes out, `{"terminated": …}` or `{"waiting": …}`. None is a
+/// kubelet that never hears of it.
+pub type Kubelet = Arc<dyn Fn(&Value) -> Option<Value> + Send + Sync>;
+
+/// What exec runs: the command's words come in.
+pub type Shell = Arc<dyn Fn(&[String]) -> std::process::Command + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -111,6 +122,9 @@ struct State {
     refused: Vec<String>,
     old_discovery: bool,
     log: Vec<String>,
+    kubelet: Option<Kubelet>,
+    shell: Option<Shell>,
+    made: usize,
 }
 
 /// A running server; it ends with the test's process.
@@ -169,6 +183,23 @@ impl ApiServer {
     /// What the roles didn't allow.
     pub fn refused(&self) -> Vec<String> {
         self.state().refused.clone()
+    }
+
+    /// Runs the containers of pods that are made or added to.
+    pub fn with_kubelet(self, kubelet: impl Fn(&Value) -> Option<Value> + Send + Sync + 'static) -> Self {
+        self.state().kubelet = Some(Arc::new(kubelet));
+        self
+    }
+
+    /// Runs what is to be run by exec.
+    pub fn with_shell(self, shell: impl Fn(&[String]) -> std::process::Command + Send + Sync + 'static) -> Self {
+        self.state().shell = Some(Arc::new(shell));
+        self
+    }
+
+    /// The objects of a kind as they are now.
+    pub fn objects(&self, kind: &str) -> Vec<Value> {
+        self.state().objects.iter().filter(|o| o["kind"] == kind).cloned().collect()
     }
 
     pub fn fault(self, path: &str, what: What, times: usize) -> Self {
@@ -231,6 +262,8 @@ struct Request {
     query: Vec<(String, String)>,
     accept: String,
     authorization: String,
+    /// The key of a WebSocket that is asked for.
+    upgrade: Option<String>,
     body: Vec<u8>,
 }
 
@@ -259,11 +292,19 @@ impl Reply {
     }
 }
 
-fn serve(mut stream: TcpStream, state: &Mutex<State>) {
+fn serve(mut stream: TcpStream, state: &Arc<Mutex<State>>) {
     let Ok(clone) = stream.try_clone() else { return };
     let mut reader = BufReader::new(clone);
     while let Some(request) = read(&mut reader) {
         let (reply, wait) = answer(&request, state);
+        if let (Some(key), 200) = (&request.upgrade, reply.code) {
+            let shell = state.lock().expect("no panic in the server").shell.clone();
+            if let Some(shell) = shell {
+                exec::serve(stream, key, &request.query, &shell);
+            }
+            return;
+        }
+        kubelet::run(&request, &reply, state);
         if let Some(wait) = wait {
             std::thread::sleep(wait);
         }
@@ -289,7 +330,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
     let mut words = line.split_whitespace();
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let (mut accept, mut authorization, mut length) = (String::new(), String::new(), 0);
+    let (mut accept, mut authorization, mut length, mut upgrade) = (String::new(), String::new(), 0, None);
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
@@ -301,6 +342,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         match name.to_ascii_lowercase().as_str() {
             "accept" => accept = value.trim().to_owned(),
             "authorization" => authorization = value.trim().to_owned(),
+            "sec-websocket-key" => upgrade = Some(value.trim().to_owned()),
             "content-length" => length = value.trim().parse().ok()?,
             _ => {}
         }
@@ -313,7 +355,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (name.to_owned(), decode(value)))
         .collect();
-    Some(Request { method, path: path.to_owned(), query, accept, authorization, body })
+    Some(Request { method, path: path.to_owned(), query, accept, authorization, upgrade, body })
 }
 
 fn decode(text: &str) -> String {
@@ -359,6 +401,7 @@ fn answer(request: &Request, state: &Mutex<State>) -> (Reply, Option<Duration>) 
             reply.headers.push(("Retry-After", seconds.to_string()));
             (reply, None)
         }
+        Some(What::Refused(code, reason, message)) => (Reply::status(code, reason, message), None),
         Some(What::Status(410)) => (Reply::status(410, "Expired", "The provided continue parameter is too old"), None),
         Some(What::Status(code)) => (Reply::status(code, "Failure", "it was put in the way"), None),
     }
@@ -369,11 +412,27 @@ fn route(request: &Request, state: &mut State) -> Reply {
     match parts.as_slice() {
         ["apis"] => discovery(request, state),
         ["version"] => Reply::json(&json!({"major": "1", "minor": "36", "gitVersion": "v1.36.2"})),
+        ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] => review(request, state),
         ["api", version, rest @ ..] => resource(request, state, "", version, rest),
         ["apis", group, version] => group_resources(state, group, version),
         ["apis", group, version, rest @ ..] => resource(request, state, group, version, rest),
         _ => Reply { code: 404, headers: Vec::new(), body: b"404 page not found\n".to_vec(), cut: false },
     }
+}
+
+/// Whether one may: what is denied is denied for reviews too, by resource or by resource and subresource.
+fn review(request: &Request, state: &State) -> Reply {
+    let mut review: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let of = review["spec"]["resourceAttributes"].clone();
+    let word = |key: &str| of[key].as_str().unwrap_or_default().to_owned();
+    let full = if word("subresource").is_empty() {
+        word("resource")
+    } else {
+        format!("{}/{}", word("resource"), word("subresource"))
+    };
+    let denied = state.denied.iter().any(|(r, n)| *r == full && n.as_ref().is_none_or(|n| *n == word("namespace")));
+    review["status"] = json!({"allowed": !denied});
+    Reply { code: 201, ..Reply::json(&review) }
 }
 
 fn discovery(request: &Request, state: &State) -> Reply {
@@ -485,7 +544,9 @@ fn resource(request: &Request, state: &mut State, group: &str, version: &str, re
         ("PATCH", Some(name), Some("ephemeralcontainers")) => {
             let patch: Value = serde_json::from_slice(&request.body).unwrap_or_default();
             let added = patch["spec"]["ephemeralContainers"].as_array().cloned().unwrap_or_default();
+            let dry = request.query("dryRun").is_some();
             match state.objects.iter_mut().find(|o| mine(o) && o["metadata"]["name"] == name) {
+                Some(object) if dry => Reply::json(object),
                 Some(object) => {
                     let list = &mut object["spec"]["ephemeralContainers"];
                     let mut all = list.as_array().cloned().unwrap_or_default();
@@ -497,6 +558,22 @@ fn resource(request: &Request, state: &mut State, group: &str, version: &str, re
             }
         }
         ("GET", None, None) => list(request, state, &kind, &mine),
+        ("GET", Some(_), Some("exec")) if state.shell.is_some() => Reply::json(&Value::Null),
+        ("POST", None, None) => {
+            let mut object: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+            if request.query("dryRun").is_none() {
+                state.made += 1;
+                object["metadata"]["uid"] = format!("uid-made-{}", state.made).into();
+                state.objects.push(object.clone());
+            }
+            Reply { code: 201, ..Reply::json(&object) }
+        }
+        ("DELETE", Some(name), None) => {
+            match state.objects.iter().position(|o| mine(o) && o["metadata"]["name"] == name) {
+                Some(at) => Reply::json(&state.objects.remove(at)),
+                None => Reply::status(404, "NotFound", &format!("{plural} \"{name}\" not found")),
+            }
+        }
         _ => Reply::status(405, "MethodNotAllowed", "the server does not allow this method on the requested resource"),
     }
 }

@@ -95,6 +95,12 @@ impl World {
         run("ip", &["netns", "exec", &self.name(end), "nft", "-f", "-"], &table).expect(rules);
     }
 
+    /// Translates addresses of what an end sends, as kube-proxy does on a node.
+    pub fn translate(&self, end: &str, rules: &str) {
+        let table = format!("table ip nat {{ chain c {{ type nat hook output priority -100;\n{rules}\n}}\n}}\n");
+        run("ip", &["netns", "exec", &self.name(end), "nft", "-f", "-"], &table).expect(rules);
+    }
+
     /// A command that runs at an end.
     pub fn command(&self, end: &str, program: &str) -> Command {
         let mut command = Command::new("ip");

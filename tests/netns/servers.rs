@@ -81,7 +81,7 @@ pub fn close(stream: TcpStream) {
 
 /// A DNS server over UDP and TCP with a fixed zone:
 ///
-/// `web.shop.test` and `WEB2.other.test` have an address of each family, `v4only.shop.test` one, `empty.shop.test`
+/// `web.shop.test`, `web.shop.svc.test` and `WEB2.other.test` have an address of each family, `v4only.shop.test` one, `empty.shop.test`
 /// none, `big.shop.test` answers that only fit TCP; `fail`, `refuse` and `drop`, with whatever comes after, get a
 /// failure, a refusal and nothing; no other name exists.
 pub fn dns(world: &World, at: &str) {
@@ -116,7 +116,7 @@ fn dns_answer(question: &[u8], tcp: bool) -> Option<Vec<u8>> {
         (Some("drop"), _) => return None,
         (Some("fail"), _) => (2, false, 0),
         (Some("refuse"), _) => (5, false, 0),
-        (_, "web.shop.test" | "web2.other.test" | "kubernetes.default.svc.test") => (0, false, 1),
+        (_, "web.shop.test" | "web2.other.test" | "kubernetes.default.svc.test" | "web.shop.svc.test") => (0, false, 1),
         (_, "v4only.shop.test") => (0, false, u8::from(!v6)),
         (_, "empty.shop.test") => (0, false, 0),
         (_, "big.shop.test") if v6 => (0, false, 0),

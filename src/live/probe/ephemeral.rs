@@ -230,10 +230,10 @@ async fn ended(
             State::Broken { reason, message } => return Err(broken(&what, image, &reason, &message)),
             State::Starting(reason) => waits_for = reason,
             State::Running => waits_for = "it runs".to_owned(),
-            State::Unseen if began.elapsed() >= UNSEEN => {
+            State::Unseen if began.elapsed() >= UNSEEN || Instant::now() >= deadline => {
                 return Err(LiveError::new(
                     Trouble::NotStarted,
-                    format!("{what} was not started: the kubelet says nothing of it after {} s", UNSEEN.as_secs()),
+                    format!("{what} was not started: the kubelet says nothing of it after {} s", began.elapsed().as_secs()),
                 )
                 .help("the node may be down, virtual, or unable to add containers: kubectl describe node; or probe by another way: --via exec or --via copy"));
             }

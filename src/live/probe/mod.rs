@@ -25,7 +25,7 @@ pub use image::{ImageKind, ProbeImage, PullPolicy};
 use super::client::Api;
 use super::error::{LiveError, Trouble};
 use super::{Session, progress};
-use crate::probe_record::{Class, Record, Step};
+use crate::probe_record::{Class, Record, class_of};
 use crate::probe_target::Target;
 use copy::Leftovers;
 use subject::Subject;
@@ -111,17 +111,7 @@ impl Probed {
     /// What a target came to: of its name where that failed, else of its addresses, a success before anything else.
     /// None where nothing is known of it.
     pub fn class(&self, index: usize) -> Option<Class> {
-        let records = self.targets.get(index)?;
-        let name = records.iter().find(|r| r.step == Step::Name).map(|r| r.class);
-        let mut probes = records.iter().filter(|r| r.step == Step::Probe).map(|r| r.class);
-        match name {
-            Some(class) if !class.is_open() => Some(class),
-            _ => {
-                let first = probes.next();
-                let open = first.filter(|c| c.is_open()).or_else(|| probes.find(|c| c.is_open()));
-                open.or(first).or(name)
-            }
-        }
+        class_of(self.targets.get(index)?)
     }
 
     /// Whether the pod's network works as far as the agent could tell: its own listener answered it.
@@ -183,6 +173,12 @@ impl Ready {
             }
         }
         out
+    }
+
+    /// A mesh's proxy in the pod, by the name of its container: what it lets through is the application's traffic, and it
+    /// accepts connections for whoever they are meant for (istio #59097).
+    pub fn mesh(&self) -> Option<String> {
+        self.subject.mesh().map(str::to_owned)
     }
 
     /// Whether anything of it would change an object, and not only run a process.

@@ -174,6 +174,13 @@ impl Subject {
         self.pod.spec.containers.first()
     }
 
+    /// The proxy of a service mesh among its containers, native sidecars included.
+    pub(super) fn mesh(&self) -> Option<&str> {
+        let all = self.pod.spec.containers.iter().chain(&self.pod.spec.init_containers);
+        all.map(|c| c.name.as_str())
+            .find(|name| matches!(*name, "istio-proxy" | "linkerd-proxy" | "kuma-sidecar" | "consul-dataplane"))
+    }
+
     /// The first container that runs now.
     pub(super) fn running(&self) -> Option<&Container> {
         let runs =

@@ -49,7 +49,7 @@ connect() {
   nc) limited "$limit" nc -zvv -w "$limit" "$1" "$2" ;;
   nce) limited "$limit" nc -w "$limit" -e true "$1" "$2" ;;
   curl)
-    limited $((limit + 2)) curl -sS -g -o /dev/null --noproxy '*' --connect-timeout "$limit" -m $((limit + 1)) \
+    limited $((limit + 2)) curl -sSv -g -o /dev/null --noproxy '*' --connect-timeout "$limit" -m $((limit + 1)) \
       -w 'connected %{time_connect}' "http://$address/"
     case $text in *"connected 0.000000"* | *"connected 0,000000"*) ;; *"connected "*) code=0 ;; esac
     ;;

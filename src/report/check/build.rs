@@ -45,6 +45,8 @@ pub struct Asked {
     pub diagnostics: Vec<Diagnostic>,
     /// Edits that make it reachable.
     pub proposal: Proposal,
+    /// What packets came to.
+    pub live: Option<super::Probe>,
 }
 
 /// What answers are drawn from.
@@ -126,6 +128,7 @@ fn result(facts: Facts<'_>, asked: &Asked) -> CheckResult {
                 .collect()
         }),
         fixes: super::fix::results(facts, &asked.proposal),
+        live: asked.live.as_ref().map(super::live::result),
     }
 }
 

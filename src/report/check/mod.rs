@@ -2,6 +2,7 @@
 
 mod build;
 pub(super) mod fix;
+mod live;
 mod text;
 mod words;
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 pub use build::{Asked, Facts, report};
 pub(crate) use build::{place, rule_place};
 pub use fix::{ChangeResult, EditResult, FixResult, objects};
+pub use live::{LiveResult, Probe, ProbeResult};
 pub use text::{Drawing, render};
 
 /// The version of every machine output.
@@ -70,6 +72,9 @@ pub struct CheckResult {
     pub connections: Option<Vec<ConnectionResult>>,
     /// Edits that make it reachable, each confirmed by evaluating it again.
     pub fixes: Vec<FixResult>,
+    /// With `--live`: what packets came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveResult>,
 }
 
 /// An end of a connection.

@@ -57,6 +57,9 @@ pub fn render(facts: Facts<'_>, asked: &Asked, drawing: Drawing) -> String {
         for note in notes(facts, asked) {
             let _ = writeln!(out, "  {}: {}", paint.bold("note"), safe(&note));
         }
+        if let Some(probe) = &asked.live {
+            out.push_str(&super::live::text(probe, check.verdict, drawing.wide, paint));
+        }
         for diagnostic in &asked.diagnostics {
             out.push('\n');
             out.push_str(&snippet::render(diagnostic, facts.sources, drawing.color, drawing.width));

@@ -1,0 +1,10 @@
+//! The packets beside the policies: what to try for a check, and what the classes that came back say of its verdict.
+//!
+//! A check comes in and [`plan`] names targets for the probe agent; their records come back and [`judge`] holds them against
+//! the static verdict, target by target. It knows nothing of clusters that answer or of containers: that is `live::probe`.
+
+mod judge;
+mod plan;
+
+pub use judge::{Agreement, Context, Enforcement, Finding, Judgement, judge};
+pub use plan::{Item, Plan, Role, plan};

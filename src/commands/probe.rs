@@ -1,0 +1,223 @@
+//! Packets: says what a probe adds to the cluster, asks, runs it, and holds what came back against the policies.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use crate::analysis::probe::{Context, Judgement, Plan, judge, plan};
+use crate::cli::{Global, ProbeFlags, PullFlag, ViaFlag};
+use crate::live::probe::{Job, Options, Probed, PullPolicy, Ready, Via};
+use crate::live::{LiveError, Session};
+use crate::model::query::{Client, Target};
+use crate::model::{Cluster, Phase, PodId};
+use crate::policy::Profile;
+use crate::reach::{Check, Evaluator};
+use crate::report::check::Probe;
+use crate::report::safe;
+
+use super::{Exit, Output, cluster};
+
+/// What came of a job, with a proxy that stands in its pod.
+pub(super) type Answer = Result<(Probed, Option<String>), LiveError>;
+
+/// One check to try with packets.
+#[derive(Debug)]
+pub(super) struct Try {
+    /// The pod that is probed from.
+    pub(super) pod: PodId,
+    /// What is tried.
+    pub(super) plan: Plan,
+}
+
+/// How the flags want it.
+pub(super) fn options(flags: &ProbeFlags) -> Options {
+    let usual = Options::default();
+    Options {
+        via: match flags.via {
+            ViaFlag::Auto => Via::Auto,
+            ViaFlag::Exec => Via::Exec,
+            ViaFlag::Ephemeral => Via::Ephemeral,
+            ViaFlag::Copy => Via::Copy,
+        },
+        image: flags.probe_image.clone(),
+        pull: match flags.probe_pull {
+            PullFlag::IfNotPresent => PullPolicy::IfNotPresent,
+            PullFlag::Always => PullPolicy::Always,
+            PullFlag::Never => PullPolicy::Never,
+        },
+        pull_secrets: flags.probe_pull_secret.clone(),
+        timeout: flags.timeout.unwrap_or(usual.timeout),
+        ..usual
+    }
+}
+
+/// Refuses what packets can't answer, before anything is read.
+pub(super) fn sensible(global: &Global, output: &mut Output) -> Result<(), Exit> {
+    let why = if !global.filename.is_empty() {
+        "--live asks a cluster, and -f reads files"
+    } else if !global.with.is_empty() || !global.without.is_empty() {
+        "--live tries what is there, and --with and --without are about what is not"
+    } else {
+        return Ok(());
+    };
+    output.error(why);
+    output.help("leave one of them away");
+    Err(Exit::Error)
+}
+
+/// The pod of a client to probe from: one that runs, of those with the same answer.
+pub(super) fn from(cluster: &Cluster, client: &Client, pods: &[PodId], text: &str) -> Result<PodId, String> {
+    if !matches!(client, Client::Pods(_)) {
+        return Err(format!("`{text}` is not a pod: packets are sent from a pod's network"));
+    }
+    let real = || pods.iter().copied().filter(|p| !cluster.pods[p.index()].template);
+    let runs = real().find(|p| cluster.pods[p.index()].phase == Phase::Running && !cluster.pods[p.index()].terminating);
+    runs.or_else(|| real().next()).ok_or_else(|| format!("`{text}` has no pod to send packets from"))
+}
+
+/// What to try for a check.
+pub(super) fn attempt(evaluator: &Evaluator<'_>, check: &Check, pod: PodId, target: &Target, text: &str) -> Try {
+    Try { pod, plan: plan(evaluator, check, pod, target, text) }
+}
+
+/// Probes for some checks, each pod once; what was tried in the order it was given. None where it must not go on.
+pub(super) fn run(
+    global: &Global,
+    flags: &ProbeFlags,
+    cluster: &Cluster,
+    tries: &[Try],
+    output: &mut Output,
+) -> Result<Vec<Answer>, Exit> {
+    let mut jobs: Vec<(PodId, Job)> = Vec::new();
+    // Where each try's targets are: the job and the first of them.
+    let mut places = Vec::new();
+    for one in tries {
+        let at = jobs.iter().position(|(pod, _)| *pod == one.pod).unwrap_or_else(|| {
+            let pod = &cluster.pods[one.pod.index()];
+            let namespace = cluster.namespaces[pod.namespace.index()].name.to_string();
+            jobs.push((one.pod, Job { namespace, pod: pod.name.to_string(), targets: Vec::new() }));
+            jobs.len() - 1
+        });
+        places.push((at, jobs[at].1.targets.len()));
+        jobs[at].1.targets.extend(one.plan.targets());
+    }
+    let jobs: Vec<Job> = jobs.into_iter().map(|(_, job)| job).collect();
+    let session = cluster::connect(global, output).ok_or(Exit::Error)?;
+    let answers = probe(&session, flags, &jobs, output)?;
+    Ok(tries
+        .iter()
+        .zip(places)
+        .map(|(one, (at, first))| match &answers[at] {
+            Ok((probed, mesh)) => {
+                let mut own = probed.clone();
+                own.targets = probed.targets[first..first + one.plan.items.len()].to_vec();
+                Ok((own, mesh.clone()))
+            }
+            Err(error) => Err(error.clone()),
+        })
+        .collect())
+}
+
+/// Prepares jobs, says what they add, asks, and runs them: an answer for each, in their order.
+pub(super) fn probe(
+    session: &Session,
+    flags: &ProbeFlags,
+    jobs: &[Job],
+    output: &mut Output,
+) -> Result<Vec<Answer>, Exit> {
+    let options = options(flags);
+    let prepared = session.prepare(jobs, &options);
+    let ready: Vec<Ready> = prepared.iter().filter_map(|p| p.as_ref().ok().cloned()).collect();
+    if flags.dry_run {
+        for error in prepared.iter().filter_map(|p| p.as_ref().err()) {
+            cluster::refuse(error, output);
+        }
+        show(&ready, output);
+        return Err(if ready.len() == prepared.len() { Exit::Yes } else { Exit::Error });
+    }
+    if !ready.is_empty() {
+        agreed(flags, &ready, output)?;
+    }
+    let mut ran = session.run(&ready, &options).into_iter();
+    Ok(prepared
+        .into_iter()
+        .map(|one| {
+            let mesh = one?.mesh();
+            let probed =
+                ran.next().unwrap_or_else(|| Err(LiveError::new(crate::live::Trouble::NoAnswer, "it was not run")))?;
+            Ok((probed, mesh))
+        })
+        .collect())
+}
+
+/// Pods that are named one by one before they are counted.
+const MOST_NAMED: usize = 8;
+
+fn announcement(ready: &[Ready]) -> String {
+    let mut out = String::from("netcheck will send packets from the network of a client, by\n");
+    for one in ready.iter().take(MOST_NAMED) {
+        out.push_str(&format!("  {}\n", safe(&one.pod())));
+        for line in one.announcement() {
+            out.push_str(&format!("    {}\n", safe(&line)));
+        }
+    }
+    if ready.len() > MOST_NAMED {
+        out.push_str(&format!("  and the same from {} more pods\n", ready.len() - MOST_NAMED));
+    }
+    out
+}
+
+/// Says what will be done, and asks where nobody agreed beforehand.
+fn agreed(flags: &ProbeFlags, ready: &[Ready], output: &mut Output) -> Result<(), Exit> {
+    let text = announcement(ready);
+    if flags.yes {
+        output.note(&text);
+        return Ok(());
+    }
+    output.error_block(&text);
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        output.error("--live has to be agreed to, and there is no terminal to ask on");
+        output.help("--yes agrees beforehand; --dry-run shows what would be sent");
+        return Err(Exit::Error);
+    }
+    let _ = write!(std::io::stderr(), "go on? [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let _ = std::io::stdin().lock().read_line(&mut answer);
+    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    output.error("stopped: nothing was added");
+    Err(Exit::Error)
+}
+
+/// What would be sent, a document each.
+fn show(ready: &[Ready], output: &mut Output) {
+    let mut out = String::new();
+    for one in ready {
+        for (method, path, body) in one.requests() {
+            let body = serde_json::to_string_pretty(&body).unwrap_or_default();
+            out.push_str(&format!("# {method} {}\n{body}\n", safe(&path)));
+        }
+    }
+    output.text(&out);
+}
+
+/// Holds an answer against the policies.
+pub(super) fn judged(one: Try, cluster: &Cluster, profile: &Profile, probed: Probed, mesh: Option<&str>) -> Probe {
+    let context = Context { profile, mesh, works: probed.works() };
+    let judgement: Judgement = judge(&one.plan, &probed.targets, context);
+    let mut notes = Vec::new();
+    if let Some(mesh) = mesh {
+        notes.push(format!(
+            "container `{mesh}` of the client is a mesh's proxy: it may accept connections for the server"
+        ));
+    }
+    Probe {
+        pod: cluster.pod_name(one.pod),
+        how: probed.how,
+        left: probed.left,
+        millis: probed.millis,
+        plan: one.plan,
+        judgement,
+        notes,
+    }
+}

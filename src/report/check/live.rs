@@ -1,0 +1,218 @@
+//! The packets beside the policies: both verdicts, every target that was tried, and what a disagreement means.
+
+use std::fmt::Write;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use tabled::builder::Builder;
+use tabled::settings::object::Columns;
+use tabled::settings::{Modify, Padding, Style};
+
+use super::VerdictName;
+use crate::analysis::probe::{Agreement, Enforcement, Finding, Item, Judgement, Plan, Role};
+use crate::probe_record::{Class, Detail};
+use crate::reach::Verdict;
+use crate::report::text::{Paint, safe};
+
+/// A probe with what came of it, as `commands` hands it over.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// `NAMESPACE/NAME` of the pod that was probed from.
+    pub pod: String,
+    /// How it was done, as a clause.
+    pub how: String,
+    /// What stays behind in the cluster.
+    pub left: Option<String>,
+    /// How long the attempts took, in milliseconds.
+    pub millis: u32,
+    /// What was tried.
+    pub plan: Plan,
+    /// What came of it.
+    pub judgement: Judgement,
+    /// Facts about it, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// What packets came to.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveResult {
+    /// `NAMESPACE/NAME` of the pod that was probed from.
+    pub pod: String,
+    /// How the probe got into its network.
+    pub via: String,
+    /// What stays behind in the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
+    /// The packets' verdict.
+    pub verdict: VerdictName,
+    /// How it goes with the static verdict: `agrees`, `settled` (the policies left it open), `inconclusive`, `disagrees`.
+    pub agreement: String,
+    /// Whether policies are enforced at all: `seen` (a flow that they block failed), `absent` (one went through),
+    /// `not-checked`.
+    pub enforcement: String,
+    /// How long the attempts took, in milliseconds.
+    pub millis: u32,
+    /// Every target that was tried.
+    pub probes: Vec<ProbeResult>,
+    /// What a disagreement means, or why nothing can be told.
+    pub meanings: Vec<String>,
+    /// Facts about the probe.
+    pub notes: Vec<String>,
+}
+
+/// One target that was tried.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeResult {
+    /// `dns`, `service`, `endpoint`, `must-fail`.
+    pub role: String,
+    /// What is behind it.
+    pub what: String,
+    /// As the agent takes it: `tcp:10.0.0.1:5432`.
+    pub target: String,
+    /// The static verdict for it.
+    pub expected: VerdictName,
+    /// How it ended, as the agent spells it: `open`, `refused`, `timeout` …, see docs/agent.md; none where nothing is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// More about it, as the agent spells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// How long it took, in milliseconds.
+    pub millis: u32,
+    /// How often it was tried.
+    pub tries: u8,
+    /// `agrees`, `settled`, `inconclusive`, `disagrees`.
+    pub agreement: String,
+}
+
+/// The machine-readable form.
+pub(super) fn result(probe: &Probe) -> LiveResult {
+    let judgement = &probe.judgement;
+    let probes = probe.plan.items.iter().zip(&judgement.findings).map(|(item, finding)| ProbeResult {
+        role: item.role.name().to_owned(),
+        what: item.what.clone(),
+        target: item.target.to_string(),
+        expected: item.expected.into(),
+        class: finding.class.map(|c| c.to_string()),
+        detail: (finding.detail != Detail::None).then(|| finding.detail.to_string()),
+        millis: finding.millis,
+        tries: finding.tries,
+        agreement: finding.agreement.name().to_owned(),
+    });
+    LiveResult {
+        pod: probe.pod.clone(),
+        via: probe.how.clone(),
+        left: probe.left.clone(),
+        verdict: judgement.verdict.into(),
+        agreement: judgement.agreement.name().to_owned(),
+        enforcement: judgement.enforcement.name().to_owned(),
+        millis: probe.millis,
+        probes: probes.collect(),
+        meanings: judgement.meanings.clone(),
+        notes: probe.notes.clone(),
+    }
+}
+
+/// Endpoints that are drawn before the others are counted; those that disagree are drawn in any case.
+const MOST_ROWS: usize = 12;
+
+/// The same for people.
+pub(super) fn text(probe: &Probe, expected: Verdict, wide: bool, paint: Paint) -> String {
+    let judgement = &probe.judgement;
+    let mut out = String::new();
+    let _ = writeln!(out, "\n{}: from {}, by {}", paint.bold("packets"), safe(&probe.pod), safe(&probe.how));
+    let mut builder = Builder::default();
+    builder.push_record(["PROBE", "TO", "POLICIES", "PACKETS", ""].map(|h| paint.dim(h)));
+    let mut hidden = 0;
+    for (index, (item, finding)) in probe.plan.items.iter().zip(&judgement.findings).enumerate() {
+        if index >= MOST_ROWS && !wide && finding.agreement == Agreement::Agrees {
+            hidden += 1;
+            continue;
+        }
+        builder.push_record(row(item, finding, paint));
+    }
+    let mut table = builder.build();
+    table.with(Style::empty()).with(Modify::new(Columns::new(..)).with(Padding::new(0, 2, 0, 0)));
+    for line in table.to_string().lines() {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    if hidden > 0 {
+        let _ = writeln!(out, "… {hidden} more that agree, with -o wide");
+    }
+    let packets = judgement.verdict.name();
+    let policies = expected.name();
+    let line = match judgement.agreement {
+        Agreement::Agrees => format!("{}: {packets} by packets too", paint.green("confirmed")),
+        Agreement::Settled => format!("{}: {packets} by packets, which the policies left open", paint.green("settled")),
+        Agreement::Inconclusive => {
+            format!("{}: {policies} by the policies, the packets don't tell", paint.yellow("inconclusive"))
+        }
+        Agreement::Disagrees if judgement.verdict == expected => {
+            format!(
+                "{}: {packets} by both, and something beside it is not as the policies say",
+                paint.red("disagreement")
+            )
+        }
+        Agreement::Disagrees => {
+            format!("{}: {packets} by packets, {policies} by the policies", paint.red("disagreement"))
+        }
+    };
+    let _ = writeln!(out, "\n{line}");
+    for meaning in &judgement.meanings {
+        let _ = writeln!(out, "  {} {}", paint.yellow("→"), safe(meaning));
+    }
+    if judgement.enforcement == Enforcement::NotChecked {
+        let why = "whether policies are enforced was not checked: no TCP connection that they block is known from here";
+        let _ = writeln!(out, "  {}: {why}", paint.bold("note"));
+    }
+    for note in probe.plan.notes.iter().chain(&probe.notes) {
+        let _ = writeln!(out, "  {}: {}", paint.bold("note"), safe(note));
+    }
+    if let Some(left) = &probe.left {
+        let _ = writeln!(out, "  {}: stays behind: {}", paint.bold("note"), safe(left));
+    }
+    out
+}
+
+fn row(item: &Item, finding: &Finding, paint: Paint) -> [String; 5] {
+    let target = item.target.to_string();
+    let (_, place) = target.split_once(':').unwrap_or(("", &target));
+    let to = match item.role {
+        Role::Name => item.what.clone(),
+        _ if place.starts_with(&item.what) => place.to_owned(),
+        _ => format!("{} {place}", item.what),
+    };
+    let packets = match finding.class {
+        None => "no answer".to_owned(),
+        Some(class) => {
+            let word = class.as_str();
+            let detail = match finding.detail {
+                Detail::Icmp { from: Some(from), .. } => format!(", says {from}"),
+                Detail::Http(code) => format!(", HTTP {code}"),
+                _ => String::new(),
+            };
+            let tries = if finding.tries > 1 { format!(", {} tries", finding.tries) } else { String::new() };
+            let time = if finding.millis >= 1000 {
+                format!("{:.1} s", f64::from(finding.millis) / 1000.0)
+            } else {
+                format!("{} ms", finding.millis)
+            };
+            let word = match class {
+                Class::Open => paint.green(word),
+                Class::Timeout | Class::Prohibited | Class::Refused | Class::RefusedIcmp => paint.red(word),
+                _ => paint.yellow(word),
+            };
+            format!("{word} in {time}{tries}{detail}")
+        }
+    };
+    let agreement = match finding.agreement {
+        Agreement::Agrees => paint.dim("agrees"),
+        Agreement::Settled => paint.green("settled"),
+        Agreement::Inconclusive => paint.yellow("inconclusive"),
+        Agreement::Disagrees => paint.red("disagrees"),
+    };
+    [item.role.name().to_owned(), safe(&to).into_owned(), item.expected.name().to_owned(), packets, agreement]
+}

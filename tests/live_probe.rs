@@ -1,0 +1,513 @@
+//! The live probe against an API server that really runs what is added, in a network of the test's own.
+//!
+//! What needs packets needs root, `ip` and `nft`; it says so and passes where they are missing.
+#![cfg(target_os = "linux")]
+
+mod api_server;
+// Each test uses a part of it.
+#[allow(dead_code)]
+mod netns;
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use api_server::{ApiServer, Shell, What};
+use netns::{World, servers};
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::contains;
+use serde_json::{Value, json};
+
+const AGENT: &str = env!("CARGO_BIN_EXE_netcheck-agent");
+
+fn namespace(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}})
+}
+
+fn pod(name: &str, ip: &str, ports: &[u16]) -> Value {
+    let ports: Vec<Value> = ports.iter().map(|p| json!({"containerPort": p})).collect();
+    json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"), "labels": {"app": name}},
+        "spec": {"nodeName": "node-1", "containers": [{"name": "main", "image": "registry.example/app:7", "ports": ports}]},
+        "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [{"name": "main", "state": {"running": {"startedAt": "2026-11-21T04:01:13Z"}}}]}})
+}
+
+/// `frontend` may reach `web` and not `db`; `web` is behind a Service of its name.
+fn cluster() -> Vec<Value> {
+    vec![
+        namespace("shop"),
+        pod("frontend", "10.77.1.2", &[]),
+        pod("web", "10.77.2.2", &[8080]),
+        pod("db", "10.77.2.3", &[8080]),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "selector": {"app": "web"},
+                "ports": [{"port": 80, "targetPort": 8080, "protocol": "TCP"}]}}),
+        json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+            "addressType": "IPv4", "ports": [{"name": "", "port": 8080, "protocol": "TCP"}],
+            "endpoints": [{"addresses": ["10.77.2.2"], "conditions": {"ready": true}, "nodeName": "node-1",
+                "targetRef": {"kind": "Pod", "name": "web", "namespace": "shop"}}]}),
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "db", "namespace": "shop"},
+            "spec": {"podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Ingress"], "ingress": []}}),
+    ]
+}
+
+/// The network that goes with it: servers on 8080, the Service's address as kube-proxy makes it, DNS.
+fn world() -> Option<Arc<World>> {
+    let world = servers_alone()?;
+    world.translate("c", "ip daddr 10.96.0.1 tcp dport 80 dnat to 10.77.2.2:8080");
+    Some(world)
+}
+
+fn servers_alone() -> Option<Arc<World>> {
+    let world = World::new()?;
+    world.ip("s", "addr add 10.77.2.3/24 dev eth0");
+    servers::tcp(&world, "0.0.0.0:8080", servers::http);
+    servers::dns(&world, "10.77.2.2:53");
+    Some(Arc::new(world))
+}
+
+/// Runs a container's command at the client's end: with a name server and a file for its last words, as the kubelet mounts
+/// them.
+fn kubelet(world: Arc<World>) -> impl Fn(&Value) -> Option<Value> + Send + Sync + 'static {
+    move |container| {
+        let words: Vec<String> =
+            container["command"].as_array()?.iter().filter_map(|w| w.as_str().map(str::to_owned)).collect();
+        let directory = tempfile::tempdir().expect("a directory");
+        let last_words = directory.path().join("termination-log");
+        std::fs::write(&last_words, "").expect("a file");
+        let resolv = directory.path().join("resolv.conf");
+        std::fs::write(&resolv, "nameserver 10.77.2.2\nsearch shop.svc.test svc.test test\noptions ndots:5\n")
+            .expect("a file");
+        let path = last_words.to_str().expect("a path");
+        let mut command = if words[0] == "/netcheck-agent" {
+            let mut command = world.command("c", AGENT);
+            command.args(&words[1..]).args(["--out", path, "--resolv-conf", resolv.to_str().expect("a path")]);
+            command
+        } else {
+            let mut command = world.command("c", &words[0]);
+            command.args(words[1..].iter().map(|w| w.replace("/dev/termination-log", path)));
+            command
+        };
+        let output = command.stdin(Stdio::null()).output().expect("to run");
+        let message = std::fs::read_to_string(&last_words).expect("the last words");
+        Some(json!({"terminated": {"exitCode": output.status.code(), "reason": "Completed", "message": message}}))
+    }
+}
+
+/// A kubelet that only says this.
+fn says(state: Value) -> impl Fn(&Value) -> Option<Value> + Send + Sync + 'static {
+    move |_| Some(state.clone())
+}
+
+fn patches(server: &ApiServer) -> (usize, usize) {
+    let all: Vec<String> = server.asked().into_iter().filter(|a| a.starts_with("PATCH ")).collect();
+    let dry = all.iter().filter(|a| a.contains("dryRun=All")).count();
+    (dry, all.len() - dry)
+}
+
+fn report(server: &ApiServer, args: &[&str]) -> (Value, Option<i32>) {
+    let output = server.netcheck(args).args(["-o", "json"]).output().expect("to run");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report: Value = serde_json::from_str(&text)
+        .unwrap_or_else(|e| panic!("{e}: {text} {}", String::from_utf8_lossy(&output.stderr)));
+    (report["checks"][0].clone(), output.status.code())
+}
+
+fn classes(live: &Value) -> Vec<(String, String, String)> {
+    let word = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    let probes = live["probes"].as_array().expect("probes");
+    probes.iter().map(|p| (word(&p["role"]), word(&p["class"]), word(&p["agreement"]))).collect()
+}
+
+fn rows(rows: &[(&str, &str, &str)]) -> Vec<(String, String, String)> {
+    rows.iter().map(|(a, b, c)| ((*a).to_owned(), (*b).to_owned(), (*c).to_owned())).collect()
+}
+
+const EPHEMERAL: [&str; 5] = ["frontend", "web:80", "--live", "--via=ephemeral", "--yes"];
+
+#[test]
+fn packets_confirm_what_the_policies_say() {
+    let Some(world) = world() else { return };
+    world.forward_rules("ip daddr 10.77.2.3 drop");
+    let server = ApiServer::start(cluster()).with_kubelet(kubelet(world));
+    let (check, code) = report(&server, &EPHEMERAL);
+    let live = &check["live"];
+    assert_eq!(
+        classes(live),
+        rows(&[
+            ("dns", "open", "agrees"),
+            ("service", "open", "agrees"),
+            ("endpoint", "open", "agrees"),
+            ("must-fail", "timeout", "agrees")
+        ]),
+        "{live:#}"
+    );
+    assert_eq!(
+        (&live["verdict"], &live["agreement"], &live["enforcement"], code),
+        (&json!("reachable"), &json!("agrees"), &json!("seen"), Some(0))
+    );
+    assert_eq!(patches(&server), (1, 1), "a dry run first: {:?}", server.asked());
+    let pod = server.objects("Pod").into_iter().find(|p| p["metadata"]["name"] == "frontend").expect("the pod");
+    let added = &pod["spec"]["ephemeralContainers"][0];
+    let context = &added["securityContext"];
+    assert_eq!(context["runAsUser"], 65532);
+    assert_eq!(context["capabilities"]["drop"], json!(["ALL"]));
+    assert_eq!(context["allowPrivilegeEscalation"], false);
+    assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault");
+    assert_eq!(context["runAsNonRoot"], true);
+    for forbidden in ["resources", "ports", "targetContainerName", "livenessProbe"] {
+        assert_eq!(added[forbidden], Value::Null, "{forbidden}");
+    }
+    // A flow that is blocked: the packets agree, and the exit code is that of the policies.
+    let (check, code) = report(&server, &["frontend", "pod/db:8080", "--live", "--via=ephemeral", "--yes"]);
+    assert_eq!(classes(&check["live"]), rows(&[("endpoint", "timeout", "agrees")]));
+    assert_eq!((&check["live"]["verdict"], code), (&json!("blocked"), Some(1)));
+}
+
+#[test]
+fn a_disagreement_says_what_it_means() {
+    let Some(first) = world() else { return };
+    // Nothing is enforced.
+    let server = ApiServer::start(cluster()).with_kubelet(kubelet(first));
+    let (check, code) = report(&server, &EPHEMERAL);
+    assert_eq!((&check["live"]["enforcement"], code), (&json!("absent"), Some(3)), "{check:#}");
+    assert!(check["live"]["meanings"][0].as_str().is_some_and(|m| m.contains("not enforced")), "{check:#}");
+    // Something drops that no policy explains, and the Service's rules are not there.
+    for (rule, class, verdict, word) in [
+        ("ip daddr 10.77.2.0/24 tcp dport 8080 drop", "timeout", "blocked", "firewall"),
+        ("ip daddr 10.77.2.2 tcp dport 8080 reject with tcp reset", "refused", "unreachable", "nothing listens"),
+        (
+            "ip daddr 10.77.2.2 tcp dport 8080 reject with icmp type admin-prohibited",
+            "prohibited",
+            "blocked",
+            "10.77.1.1",
+        ),
+    ] {
+        let Some(world) = world() else { return };
+        world.forward_rules(&format!("ip daddr 10.77.2.3 drop\n{rule}"));
+        let server = ApiServer::start(cluster()).with_kubelet(kubelet(world));
+        server
+            .netcheck(&EPHEMERAL)
+            .assert()
+            .code(3)
+            .stdout(contains("disagreement").and(contains(word)).and(contains(verdict)).and(contains(class)));
+    }
+    // Here the address is not translated.
+    let Some(world) = servers_alone() else { return };
+    world.forward_rules("ip daddr 10.77.2.3 drop\nip daddr 10.96.0.1 drop");
+    let server = ApiServer::start(cluster()).with_kubelet(kubelet(world));
+    server.netcheck(&EPHEMERAL).assert().code(3).stdout(contains("kube-proxy"));
+}
+
+#[test]
+fn who_may_not_is_told_the_role_and_nothing_is_sent() {
+    let server = ApiServer::start(cluster()).deny("pods/ephemeralcontainers", None).deny("pods/exec", None);
+    for via in ["auto", "ephemeral"] {
+        server.netcheck(&["frontend", "web:80", "--live", "--yes", "--via", via]).assert().code(2).stderr(
+            contains("you may not patch pods/ephemeralcontainers in namespace `shop`")
+                .and(contains("kind: Role"))
+                .and(contains("resources: [pods/ephemeralcontainers]")),
+        );
+    }
+    server
+        .netcheck(&["frontend", "web:80", "--live", "--yes", "--via=exec"])
+        .assert()
+        .code(2)
+        .stderr(contains("pods/exec").and(contains("kind: Role")));
+    assert_eq!(patches(&server), (0, 0));
+}
+
+#[test]
+fn nothing_is_added_before_somebody_agrees() {
+    let server = ApiServer::start(cluster());
+    server.netcheck(&["frontend", "web:80", "--live", "--via=ephemeral"]).assert().code(2).stderr(
+        contains("an ephemeral container `netcheck-")
+            .and(contains("it stays in the pod's record until the pod is deleted"))
+            .and(contains("no terminal to ask on"))
+            .and(contains("--yes")),
+    );
+    server.netcheck(&["frontend", "web:80", "--live", "--via=ephemeral", "--dry-run"]).assert().code(0).stdout(
+        contains("# PATCH /api/v1/namespaces/shop/pods/frontend/ephemeralcontainers?fieldManager=netcheck")
+            .and(contains("\"ephemeralContainers\"")),
+    );
+    assert_eq!(patches(&server), (2, 0), "dry runs alone");
+}
+
+#[test]
+fn pods_that_can_not_be_probed_from_are_refused_with_the_reason() {
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change); 5] = [
+        ("static pod", |p| p["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"})),
+        ("static pod", |p| {
+            p["metadata"]["ownerReferences"] = json!([{"kind": "Node", "name": "n", "uid": "u", "apiVersion": "v1"}])
+        }),
+        ("no node yet", |p| p["spec"]["nodeName"] = Value::Null),
+        ("Windows", |p| p["spec"]["os"] = json!({"name": "windows"})),
+        ("being deleted", |p| p["metadata"]["deletionTimestamp"] = json!("2026-11-21T04:01:13Z")),
+    ];
+    for (why, change) in cases {
+        let mut objects = cluster();
+        change(&mut objects[1]);
+        let server = ApiServer::start(objects);
+        server.netcheck(&EPHEMERAL).assert().code(2).stderr(contains(why));
+        assert_eq!(patches(&server), (0, 0), "{why}");
+    }
+    let server = ApiServer::start(cluster());
+    server.netcheck(&["internet", "web:80", "--live"]).assert().code(2).stderr(contains("`internet` is not a pod"));
+    server
+        .netcheck(&["-f", "examples/shop", "frontend", "cart:8080", "--live"])
+        .assert()
+        .code(2)
+        .stderr(contains("-f reads files"));
+}
+
+#[test]
+fn refusals_of_admission_are_told_apart() {
+    let psa = "pods \"frontend\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false (container \"debug\" must set securityContext.allowPrivilegeEscalation=false)";
+    let rbac = "pods \"frontend\" is forbidden: User \"dev\" cannot patch resource \"pods/ephemeralcontainers\" in API group \"\" in the namespace \"shop\"";
+    let webhook = "admission webhook \"images.example\" denied the request: image ghcr.io/x is not allowed";
+    for (code, reason, message, word) in [
+        (403, "Forbidden", psa, "Pod Security refuses the probe"),
+        (403, "Forbidden", rbac, "kind: Role"),
+        (403, "Forbidden", webhook, "admission refuses the probe"),
+        (400, "BadRequest", webhook, "admission refuses the probe"),
+        (404, "NotFound", "the server could not find the requested resource", "no ephemeral containers"),
+        (422, "Invalid", "Pod \"frontend\" is invalid: spec.ephemeralContainers[0]: x", "is invalid"),
+    ] {
+        let server =
+            ApiServer::start(cluster()).fault("/ephemeralcontainers", What::Refused(code, reason, message), usize::MAX);
+        server.netcheck(&EPHEMERAL).assert().code(2).stderr(contains(word));
+        assert_eq!(patches(&server).1, 0, "{message}");
+    }
+}
+
+#[test]
+fn a_container_that_will_never_run_is_not_waited_for() {
+    let waiting = |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
+    for (state, words) in [
+        (waiting("ErrImagePull", "failed to resolve image"), ["ErrImagePull", "--probe-image @target"]),
+        (waiting("ImagePullBackOff", "Back-off pulling image"), ["ImagePullBackOff", "--probe-image"]),
+        (waiting("InvalidImageName", "couldn't parse"), ["InvalidImageName", "--probe-image"]),
+        (
+            waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"),
+            ["runAsNonRoot", "the image's user is root"],
+        ),
+        (
+            waiting("RunContainerError", "exec: \"/netcheck-agent\": stat: no such file"),
+            ["RunContainerError", "does not hold"],
+        ),
+        (
+            json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": "exec: \"/x\": no such file"}}),
+            ["StartError", "does not hold"],
+        ),
+        (
+            json!({"terminated": {"exitCode": 2, "reason": "Error", "message": "netcheck-agent: no such option"}}),
+            ["exit code 2", "no such option"],
+        ),
+        (json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}), ["exit code 137", "said nothing"]),
+    ] {
+        let server = ApiServer::start(cluster()).with_kubelet(says(state.clone()));
+        let began = Instant::now();
+        server.netcheck(&EPHEMERAL).assert().code(2).stderr(contains(words[0]).and(contains(words[1])));
+        assert!(began.elapsed() < Duration::from_secs(30), "{state}");
+    }
+}
+
+#[test]
+fn a_kubelet_that_never_hears_of_it_ends_with_the_timeout() {
+    let server = ApiServer::start(cluster()).with_kubelet(|_| None);
+    server
+        .netcheck(&EPHEMERAL)
+        .args(["--timeout", "1s"])
+        .assert()
+        .code(2)
+        .stderr(contains("the kubelet says nothing of it"));
+    let slow = ApiServer::start(cluster()).with_kubelet(says(json!({"running": {}})));
+    slow.netcheck(&EPHEMERAL).args(["--timeout", "1s"]).assert().code(2).stderr(contains("has not ended in time"));
+}
+
+/// A directory with a shell and these programs alone.
+fn programs(names: &[&str]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    for name in ["sh", "sleep", "grep", "kill"].iter().chain(names) {
+        let found = Command::new("sh").args(["-c", &format!("command -v {name}")]).output().expect("sh");
+        let path = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+        if path.starts_with('/') {
+            std::os::unix::fs::symlink(path, directory.path().join(name)).expect("a link");
+        }
+    }
+    directory
+}
+
+#[test]
+fn the_tools_of_an_image_tell_what_they_can() {
+    let Some(world) = world() else { return };
+    world.forward_rules("ip daddr 10.77.2.3 drop");
+    std::thread::scope(|threads| {
+        for tool in ["python3", "bash", "nc", "curl", "wget"] {
+            let world = world.clone();
+            threads.spawn(move || what_a_tool_tells(tool, world));
+        }
+    });
+}
+
+fn what_a_tool_tells(tool: &str, world: Arc<World>) {
+    let directory = programs(&[tool]);
+    if !directory.path().join(tool).exists() {
+        eprintln!("skipped: no {tool} here");
+        return;
+    }
+    let path = if tool == "python3" {
+        // What is on the path may be a script that looks for python itself.
+        format!("{}:{}", directory.path().display(), std::env::var("PATH").expect("PATH"))
+    } else {
+        directory.path().display().to_string()
+    };
+    let shell = move |words: &[String]| {
+        let mut command = world.command("c", "env");
+        command.args(["-i", &format!("PATH={path}")]).args(words);
+        command
+    };
+    let server = ApiServer::start(cluster()).with_shell(shell);
+    let via = ["--live", "--via=exec", "--yes", "--no-dns"];
+    let ask = |target: &str| report(&server, &[&["frontend", target], &via[..]].concat());
+    let (check, code) = ask("web:80");
+    let live = &check["live"];
+    assert_eq!(
+        classes(live),
+        rows(&[("service", "open", "agrees"), ("endpoint", "open", "agrees"), ("must-fail", "timeout", "agrees")]),
+        "{tool}: {live:#}"
+    );
+    assert_eq!(code, Some(0), "{tool}");
+    assert!(live["via"].as_str().is_some_and(|v| v.contains(tool.trim_end_matches('3'))), "{tool}: {live:#}");
+    assert_eq!(live["left"], Value::Null);
+    let (check, code) = ask("pod/web:8081");
+    assert_eq!(check["live"]["probes"][0]["class"], "refused", "{tool}: {check:#}");
+    assert_eq!(code, Some(3), "{tool}");
+    assert_eq!(patches(&server), (0, 0));
+}
+
+#[test]
+fn an_image_without_a_shell_or_tools_falls_back() {
+    let Some(world) = world() else { return };
+    world.forward_rules("ip daddr 10.77.2.3 drop");
+    let empty = programs(&[]);
+    let path = empty.path().display().to_string();
+    let bare = move |words: &[String]| {
+        let mut command = Command::new(&words[0]);
+        command.env("PATH", &path).env_remove("HOME");
+        command
+    };
+    let missing = |_: &[String]| Command::new("/nonexistent/sh");
+    let shells: [(&str, Shell); 2] = [("no shell", Arc::new(missing)), ("no tool", Arc::new(bare))];
+    for (what, shell) in shells {
+        let server =
+            ApiServer::start(cluster()).with_shell(move |words| shell(words)).with_kubelet(kubelet(world.clone()));
+        server
+            .netcheck(&["frontend", "web:80", "--live", "--via=exec", "--yes"])
+            .assert()
+            .code(2)
+            .stderr(contains(if what == "no shell" { "has no shell" } else { "has no tool" }));
+        let (check, code) = report(&server, &["frontend", "web:80", "--live", "--yes"]);
+        assert_eq!(code, Some(0), "{what}: {check:#}");
+        assert!(check["live"]["via"].as_str().is_some_and(|v| v.contains("ephemeral")), "{what}: {check:#}");
+    }
+}
+
+#[test]
+fn a_container_of_the_clients_own_image_runs_its_tools() {
+    let Some(world) = world() else { return };
+    world.forward_rules("ip daddr 10.77.2.3 drop");
+    let server = ApiServer::start(cluster()).with_kubelet(kubelet(world));
+    let (check, code) = report(
+        &server,
+        &["frontend", "web:80", "--no-dns", "--live", "--via=ephemeral", "--yes", "--probe-image=@target"],
+    );
+    assert_eq!(code, Some(0), "{check:#}");
+    let pod = server.objects("Pod").into_iter().find(|p| p["metadata"]["name"] == "frontend").expect("the pod");
+    let added = &pod["spec"]["ephemeralContainers"][0];
+    assert_eq!((&added["image"], &added["command"][0]), (&json!("registry.example/app:7"), &json!("sh")));
+}
+
+fn made(server: &ApiServer) -> Vec<String> {
+    let all = server.objects("Pod").into_iter().chain(server.objects("ConfigMap"));
+    let names = all.filter_map(|o| o["metadata"]["name"].as_str().map(str::to_owned));
+    names.filter(|n| n.starts_with("netcheck-")).collect()
+}
+
+const COPY: [&str; 5] = ["frontend", "web:80", "--live", "--via=copy", "--yes"];
+
+#[test]
+fn a_copy_is_like_the_pod_and_goes_away() {
+    let Some(world) = world() else { return };
+    world.forward_rules("ip daddr 10.77.2.3 drop");
+    let mut objects = cluster();
+    objects[1]["metadata"]["labels"]["tier"] = "x".into();
+    let server = ApiServer::start(objects).with_kubelet(kubelet(world));
+    let (check, code) = report(&server, &COPY);
+    assert_eq!((&check["live"]["agreement"], code), (&json!("agrees"), Some(0)), "{check:#}");
+    assert_eq!(made(&server), Vec::<String>::new());
+    let asked = server.asked();
+    let at = |text: &str| asked.iter().position(|a| a == text).unwrap_or_else(|| panic!("{text}: {asked:?}"));
+    assert!(
+        at("POST /api/v1/namespaces/shop/configmaps?fieldManager=netcheck")
+            < at("POST /api/v1/namespaces/shop/pods?fieldManager=netcheck")
+    );
+    let dry = server.netcheck(&COPY).arg("--dry-run").output().expect("to run");
+    let text = String::from_utf8_lossy(&dry.stdout);
+    let (_, body) = text.split_once("# POST /api/v1/namespaces/shop/pods\n").expect("the pod");
+    let pod: Value = serde_json::from_str(body).expect("a pod");
+    assert_eq!(pod["metadata"]["labels"], json!({"app": "frontend", "tier": "x"}));
+    assert_eq!(pod["spec"]["nodeName"], "node-1");
+    assert_eq!(pod["spec"]["restartPolicy"], "Never");
+    assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
+    assert!(pod["spec"]["readinessGates"][0]["conditionType"].is_string());
+    assert_eq!(pod["metadata"]["ownerReferences"][0]["kind"], "ConfigMap");
+    assert_eq!(pod["spec"]["containers"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_copy_that_fails_goes_away_too() {
+    for state in [
+        json!({"waiting": {"reason": "ErrImagePull", "message": "no"}}),
+        json!({"terminated": {"exitCode": 1, "reason": "Error", "message": "nonsense"}}),
+    ] {
+        let server = ApiServer::start(cluster()).with_kubelet(says(state));
+        server.netcheck(&COPY).assert().code(2);
+        assert_eq!(made(&server), Vec::<String>::new());
+    }
+    let server = ApiServer::start(cluster()).fault("/shop/pods?fieldManager=netcheck", What::Status(403), 2);
+    server.netcheck(&COPY).assert().code(2);
+    assert_eq!(made(&server), Vec::<String>::new());
+}
+
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    for signal in ["INT", "TERM"] {
+        let server = ApiServer::start(cluster()).with_kubelet(|_| {
+            std::thread::sleep(Duration::from_secs(60));
+            None
+        });
+        let child = Command::new(env!("CARGO_BIN_EXE_netcheck"))
+            .args(COPY)
+            .env("KUBECONFIG", server.kubeconfig())
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("to run");
+        let began = Instant::now();
+        while made(&server).len() < 2 {
+            assert!(began.elapsed() < Duration::from_secs(30), "it made nothing: {:?}", server.asked());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().expect("kill");
+        assert!(sent.success());
+        let output = child.wait_with_output().expect("to end");
+        assert_eq!(output.status.code(), Some(2), "{signal}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("was stopped"), "{signal}");
+        assert_eq!(made(&server), Vec::<String>::new(), "{signal}");
+    }
+}

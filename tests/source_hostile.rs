@@ -277,3 +277,107 @@ proptest! {
         anything_goes(&broken);
     }
 }
+
+/// Items of a list, most alike, some out of the ordinary.
+fn mixed_items() -> Vec<String> {
+    let mut out = Vec::new();
+    for number in 0..4_000 {
+        let namespace = format!("ns-{}", number / 100);
+        let pod = serde_json::json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": format!("p-{number}"), "namespace": namespace, "labels": {"app": "a", "n": format!("{}", number % 7)},
+                "managedFields": [{"fieldsV1": {"f:a": {"k:{\"name\":\"x\"}": {}}}}], "annotations": {"a": "}, {\"apiVersion\""}},
+            "spec": {"nodeName": "n", "containers": [{"name": "c", "env": [{"name": "A", "value": "x".repeat(number % 300)}],
+                "ports": [{"containerPort": 80, "name": "web"}]}]},
+            "status": {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True", "reason": "r"}]}});
+        let policy = serde_json::json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": format!("n-{number}"), "namespace": namespace, "managedFields": []},
+            "spec": {"podSelecter": {}, "podSelector": {}}});
+        out.push(match number % 500 {
+            17 => policy.to_string(),
+            // What serde refuses and the API server takes.
+            23 => pod.to_string().replacen("\"status\":{", "\"status\":{\"podIPs\":[null],", 1),
+            // A key that has to be decoded, and one that occurs twice.
+            31 => pod.to_string().replacen("\"nodeName\"", "\"node\\u004eame\"", 1),
+            37 => pod.to_string().replacen("\"nodeName\":\"n\"", "\"nodeName\":\"m\",\"nodeName\":\"n\"", 1),
+            41 => serde_json::json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": "e30="}}).to_string(),
+            43 => serde_json::json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "c"}}).to_string(),
+            _ if number % 2 == 0 => serde_json::to_string_pretty(&pod).expect("JSON"),
+            _ => pod.to_string(),
+        });
+    }
+    out
+}
+
+/// Everything that is told of an input, but for where its objects stand.
+fn told(input: &Input) -> String {
+    let objects: Vec<String> = input.objects.iter().map(|o| format!("{:?}", o.object)).collect();
+    let warnings: Vec<&String> = input.warnings.iter().map(|w| &w.message).collect();
+    format!("{}\n{warnings:#?}\n{:?}", objects.join("\n"), input.skipped)
+}
+
+#[test]
+fn blocks_of_a_large_list_are_read_as_its_items_are() {
+    let items = mixed_items();
+    let alone = load(&items.join("\n")).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((alone.warnings.len(), alone.skipped["Secret"], alone.objects.len()), (8, 8, 3_984));
+    let list = format!("{{\"apiVersion\": \"v1\", \"items\": [\n{}\n], \"kind\": \"List\"}}", items.join(",\n"));
+    assert!(list.len() > 2 << 20);
+    let kept = load(&list).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(told(&kept), told(&alone));
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("cluster.json");
+    std::fs::write(&path, &list).expect("written");
+    let options = Options { limits: Limits { kept_json_bytes: 100_000, ..Limits::default() }, ..Options::default() };
+    let streamed = load_paths(std::slice::from_ref(&path), &options).expect("a file");
+    assert_eq!(told(&streamed), told(&alone));
+    for (number, loaded) in streamed.objects.iter().enumerate().step_by(97) {
+        let value = streamed.sources.value(loaded.origin);
+        assert_eq!(value, alone.sources.value(alone.objects[number].origin));
+        assert_eq!(value, kept.sources.value(kept.objects[number].origin));
+    }
+    for warning in &streamed.warnings {
+        let span = streamed.sources.span(&warning.labels[0].place).expect("it is there");
+        let line = list[..span.range.start].matches('\n').count() + 1;
+        assert_eq!((&list[span.range.clone()], span.line), ("\"podSelecter\"", line));
+    }
+}
+
+#[test]
+fn a_large_list_of_one_kind_need_not_say_it_of_each() {
+    let items: Vec<String> = mixed_items().into_iter().filter(|item| item.contains("\"Pod\"")).collect();
+    let bare = |item: &String| {
+        let mut value: serde_json::Value = serde_json::from_str(item).expect("JSON");
+        let map = value.as_object_mut().expect("an object");
+        map.retain(|key, _| key != "apiVersion" && key != "kind");
+        value.to_string()
+    };
+    let mut bare: Vec<String> = items.iter().map(bare).collect();
+    // One says it behind the rest.
+    bare[3_000] =
+        bare[3_000].strip_suffix('}').expect("an object").to_owned() + ",\"kind\":\"Pod\",\"apiVersion\":\"v1\"}";
+    let list = format!("{{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"items\":[{}]}}", bare.join(","));
+    let input = load(&list).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(told(&input), told(&load(&items.join("\n")).expect("documents")));
+}
+
+#[test]
+fn what_is_broken_in_a_large_list_is_found_where_it_is() {
+    let items = mixed_items();
+    let list =
+        |items: &[String]| format!("{{\"apiVersion\":\"v1\",\"items\":[{}],\"kind\":\"List\"}}", items.join(","));
+    let at = |what: &str| {
+        let mut broken = items.clone();
+        broken[3_500] = what.to_owned();
+        let text = list(&broken);
+        let error = load(&text).expect_err("broken");
+        let span = error.sources.span(&error.diagnostics[0].labels[0].place);
+        let before = list(&items[..3_500]).len() - "],\"kind\":\"List\"}".len() + 1;
+        (error.diagnostics[0].message.clone(), span.map(|s| s.range.start - before))
+    };
+    assert_eq!(at("{]"), ("invalid JSON: key must be a string".to_owned(), Some(1)));
+    assert_eq!(at("{\"kind\" 1}"), ("invalid JSON: expected `:`".to_owned(), Some(8)));
+    assert_eq!(at(""), ("invalid JSON: expected a value, found `,`".to_owned(), Some(0)));
+    assert_eq!(at("7").0, "expected a Kubernetes object, a mapping with `apiVersion` and `kind`");
+    let open = at("{\"kind\": \"Pod\", \"x\": [\"");
+    assert!(open.0.starts_with("invalid JSON"), "{open:?}");
+}

@@ -2,13 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use rayon::prelude::*;
 use serde_json::Value;
 
 use super::{Exit, Output, input};
 use crate::cli::Global;
 use crate::report::snapshot::{Head, Item, Snapshot};
-use crate::source::observe::{Content, Observed, Observer};
+use crate::source::observe::{Content, Observe, Observed, Observer, Seen};
 use crate::source::{Loader, Options};
 
 /// Writes the snapshot.
@@ -108,67 +107,46 @@ fn rfc3339(seconds: u64) -> String {
 /// Trims objects as they pass by, many side by side.
 #[derive(Clone)]
 struct Collector {
-    shared: Arc<Mutex<Collected>>,
+    snapshot: Arc<Mutex<Snapshot>>,
     namespace: Arc<str>,
 }
 
-#[derive(Default)]
-struct Collected {
-    snapshot: Snapshot,
-    waiting: Vec<(String, String, Vec<u8>)>,
-    bytes: usize,
-}
-
-/// Bytes of objects that are trimmed side by side.
-const BATCH: usize = 8 << 20;
-
 impl Collector {
     fn new(namespace: &str) -> Self {
-        Self { shared: Arc::default(), namespace: namespace.into() }
+        Self { snapshot: Arc::default(), namespace: namespace.into() }
     }
 
     fn observer(&self) -> Observer {
-        let this = self.clone();
-        Observer(Arc::new(move |object: Observed<'_>| this.take(&object)))
+        Observer(Arc::new(self.clone()))
     }
 
-    fn take(&self, object: &Observed<'_>) {
-        let Ok(mut collected) = self.shared.lock() else { return };
+    fn item(&self, object: &Observed<'_>) -> Option<Item> {
         match object.content {
-            Content::Value(value) => collected.snapshot.add(object.api_version, object.kind, value, &self.namespace),
+            Content::Value(value) => Item::of(object.api_version, object.kind, value, &self.namespace),
             Content::Json(text) => {
-                collected.bytes += text.len();
-                collected.waiting.push((object.api_version.to_owned(), object.kind.to_owned(), text.to_vec()));
-                if collected.bytes > BATCH {
-                    collected.flush(&self.namespace);
-                }
+                let value: Value = serde_json::from_slice(text).ok()?;
+                Item::of(object.api_version, object.kind, &value, &self.namespace)
             }
         }
     }
 
     fn finish(&self) -> Snapshot {
-        match self.shared.lock() {
-            Ok(mut collected) => {
-                collected.flush(&self.namespace);
-                std::mem::take(&mut collected.snapshot)
-            }
-            Err(_) => Snapshot::default(),
-        }
+        self.snapshot.lock().map(|mut snapshot| std::mem::take(&mut *snapshot)).unwrap_or_default()
     }
 }
 
-impl Collected {
-    fn flush(&mut self, namespace: &str) {
-        self.bytes = 0;
-        let items: Vec<Item> = std::mem::take(&mut self.waiting)
-            .par_iter()
-            .filter_map(|(api_version, kind, text)| {
-                let value: Value = serde_json::from_slice(text).ok()?;
-                Item::of(api_version, kind, &value, namespace)
-            })
-            .collect();
-        for item in items {
-            self.snapshot.insert(item);
+impl Observe for Collector {
+    fn see(&self, object: &Observed<'_>) -> Option<Seen> {
+        Some(Box::new(self.item(object)))
+    }
+
+    fn take(&self, object: &Observed<'_>, seen: Option<Seen>) {
+        let item = match seen.map(|seen| seen.downcast::<Option<Item>>()) {
+            Some(Ok(item)) => *item,
+            _ => self.item(object),
+        };
+        if let (Some(item), Ok(mut snapshot)) = (item, self.snapshot.lock()) {
+            snapshot.insert(item);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::model::{Cluster, WorkloadRef};
 use crate::policy::Profile;
 use crate::reach::Evaluator;
 use crate::report::{check, why};
-use crate::source::observe::{Observed, Observer};
+use crate::source::observe::Observer;
 use crate::source::{Loader, Options};
 
 /// Bytes of a log that are read: its end, where it says why it ended.
@@ -28,11 +28,11 @@ pub(super) fn run(global: &Global, args: &WhyArgs, output: &mut Output) -> Exit 
     let namespace = global.namespace.clone().unwrap_or_else(|| "default".to_owned());
     let facts = Arc::new(Mutex::new(Facts::new(&namespace)));
     let shared = Arc::clone(&facts);
-    let observer = Observer(Arc::new(move |object: Observed<'_>| {
+    let observer = Observer::in_order(move |object| {
         if let Ok(mut facts) = shared.lock() {
-            facts.add(&object);
+            facts.add(object);
         }
-    }));
+    });
     if global.filename.is_empty() {
         output.error("no objects to read");
         output.help("give a dump with -f PATH, and the pods' logs with --logs DIR");

@@ -3,15 +3,17 @@
 mod routes;
 mod services;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use super::{
-    Assumption, Cluster, ContainerKind, ContainerPort, Labels, Namespace, NamespaceId, Node, Phase, Pod, PodId,
+    Assumption, Cluster, ContainerKind, ContainerPort, Labels, Namespace, NamespaceId, Node, NodeId, Phase, Pod, PodId,
     PolicyObject, Protocol, Str, WorkloadRef,
 };
-use crate::source::wire::{self, Loaded, Metadata, Object};
+use crate::source::wire::{self, Loaded, Metadata, Object, StringMap, Text};
 use crate::source::{Diagnostic, FieldPath, Origin, Part};
 
 /// How objects become a cluster.
@@ -32,14 +34,14 @@ impl Default for BuildOptions {
 /// The label that every namespace carries (KEP-2161).
 const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// Namespace, kind and name of a workload, with kind and name of its controller.
-type Owners = HashMap<(String, String, String), Option<(String, String)>>;
+/// Namespace, kind and name of a workload, with its controller.
+type Owners = FxHashMap<(NamespaceId, WorkloadRef), Option<WorkloadRef>>;
 
 #[derive(Default)]
 struct Interner {
-    strings: HashSet<Str>,
-    labels: HashSet<Arc<Labels>>,
-    ports: HashSet<Arc<[ContainerPort]>>,
+    strings: FxHashSet<Str>,
+    labels: FxHashMap<StringMap, Arc<Labels>>,
+    ports: FxHashSet<Arc<[ContainerPort]>>,
 }
 
 impl Interner {
@@ -52,22 +54,27 @@ impl Interner {
         new
     }
 
-    fn plain_labels(&mut self, map: &wire::StringMap) -> Labels {
-        Labels::from_pairs(map.iter().map(|(k, v)| (self.str(k), self.str(v))).collect::<Vec<_>>())
-    }
-
-    fn share(&mut self, labels: Labels) -> Arc<Labels> {
-        if let Some(known) = self.labels.get(&labels) {
+    /// The string of an object, which is shared where this is the first of its kind.
+    fn text(&mut self, text: &Text) -> Str {
+        if let Some(known) = self.strings.get(text.as_str()) {
             return known.clone();
         }
-        let new = Arc::new(labels);
-        self.labels.insert(new.clone());
+        let new: Str = text.into();
+        self.strings.insert(new.clone());
         new
     }
 
-    fn labels(&mut self, map: &wire::StringMap) -> Arc<Labels> {
-        let labels = self.plain_labels(map);
-        self.share(labels)
+    fn plain_labels(&mut self, map: &StringMap) -> Labels {
+        Labels::from_pairs(map.iter().map(|(k, v)| (self.text(k), self.text(v))).collect::<Vec<_>>())
+    }
+
+    fn labels(&mut self, map: StringMap) -> Arc<Labels> {
+        if let Some(known) = self.labels.get(&map) {
+            return known.clone();
+        }
+        let new = Arc::new(self.plain_labels(&map));
+        self.labels.insert(map, new.clone());
+        new
     }
 
     fn ports(&mut self, ports: Vec<ContainerPort>) -> Arc<[ContainerPort]> {
@@ -121,7 +128,7 @@ impl Cluster {
 
 /// Leaves out objects that were read twice, as happens where two requests to a cluster lead to the same one.
 pub fn distinct(objects: &mut Vec<Loaded>) {
-    let mut seen: HashSet<(String, String, String)> = HashSet::with_capacity(objects.len());
+    let mut seen: FxHashSet<(String, String, String)> = FxHashSet::default();
     objects.retain(|loaded| {
         let (kind, namespace, name) = identity(&loaded.object, "");
         seen.insert((kind.to_owned(), namespace.to_owned(), name.to_owned()))
@@ -129,7 +136,8 @@ pub fn distinct(objects: &mut Vec<Loaded>) {
 }
 
 fn duplicates(objects: &[Loaded], options: &BuildOptions) -> Vec<Diagnostic> {
-    let mut seen: HashMap<(&str, &str, &str), Origin> = HashMap::with_capacity(objects.len());
+    let mut seen: FxHashMap<(&str, &str, &str), Origin> = FxHashMap::default();
+    seen.reserve(objects.len());
     let mut out = Vec::new();
     for loaded in objects {
         let key = identity(&loaded.object, &options.default_namespace);
@@ -158,10 +166,13 @@ type KnownNamespace = (Arc<Labels>, Option<Str>, Origin);
 #[derive(Default)]
 struct Builder {
     default_namespace: String,
+    /// The namespace that was entered last.
+    last_namespace: String,
     intern: Interner,
     namespaces: BTreeMap<String, Option<KnownNamespace>>,
     nodes: BTreeMap<String, Option<(wire::Node, Origin)>>,
-    pods: Vec<(wire::Pod, Origin)>,
+    node_ids: FxHashMap<Str, NodeId>,
+    pods: Vec<(Box<wire::Pod>, Origin)>,
     workloads: Vec<(wire::Workload, Origin)>,
     services: Vec<(wire::Service, Origin)>,
     slices: Vec<wire::EndpointSlice>,
@@ -174,7 +185,7 @@ struct Builder {
 /// What has to be added where the objects don't include the cluster's DNS.
 struct AssumedDns {
     namespace: String,
-    labels: wire::StringMap,
+    labels: StringMap,
     pod: bool,
     service: bool,
 }
@@ -197,8 +208,12 @@ impl Builder {
         if metadata.namespace.is_empty() {
             metadata.namespace.clone_from(&self.default_namespace);
         }
-        if !self.namespaces.contains_key(&metadata.namespace) {
-            self.namespaces.insert(metadata.namespace.clone(), None);
+        // Objects come by namespace, mostly.
+        if self.last_namespace != metadata.namespace {
+            self.last_namespace.clone_from(&metadata.namespace);
+            if !self.namespaces.contains_key(&metadata.namespace) {
+                self.namespaces.insert(metadata.namespace.clone(), None);
+            }
         }
     }
 
@@ -207,8 +222,8 @@ impl Builder {
         match loaded.object {
             Object::Namespace(o) => {
                 let mut labels = o.metadata.labels;
-                labels.insert(NAMESPACE_NAME_LABEL.to_owned(), o.metadata.name.clone());
-                let labels = self.intern.labels(&labels);
+                labels.insert(NAMESPACE_NAME_LABEL, o.metadata.name.as_str());
+                let labels = self.intern.labels(labels);
                 let ignore = o.metadata.annotations.get("netcheck.dev/ignore").map(|text| text.as_str().into());
                 self.namespaces.insert(o.metadata.name, Some((labels, ignore, origin)));
             }
@@ -217,7 +232,7 @@ impl Builder {
             }
             Object::Pod(mut o) => {
                 self.namespace_of(&mut o.metadata);
-                self.pods.push((*o, origin));
+                self.pods.push((o, origin));
             }
             Object::Workload(mut o) => {
                 self.namespace_of(&mut o.metadata);
@@ -267,9 +282,11 @@ impl Builder {
         if assume_dns {
             self.assume_dns();
         }
+        let mut mentioned: FxHashSet<&str> = FxHashSet::default();
         for (pod, _) in &self.pods {
-            if !pod.spec.node_name.is_empty() && !self.nodes.contains_key(&pod.spec.node_name) {
-                self.nodes.insert(pod.spec.node_name.clone(), None);
+            let node = pod.spec.node_name.as_str();
+            if !node.is_empty() && mentioned.insert(node) && !self.nodes.contains_key(node) {
+                self.nodes.insert(node.to_owned(), None);
             }
         }
         self.finish_namespaces();
@@ -301,7 +318,7 @@ impl Builder {
         let service = self.services.iter().map(|(s, _)| s).find(|s| is_dns_service(&s.metadata));
         let (namespace, labels) = match service {
             Some(s) => (s.metadata.namespace.clone(), s.spec.selector.clone().unwrap_or_default()),
-            None => ("kube-system".to_owned(), BTreeMap::from([("k8s-app".to_owned(), "kube-dns".to_owned())])),
+            None => ("kube-system".to_owned(), StringMap::from([("k8s-app", "kube-dns")])),
         };
         let selected =
             |m: &Metadata, ns: &str| ns == namespace && labels.iter().all(|(k, v)| m.labels.get(k) == Some(v));
@@ -309,7 +326,8 @@ impl Builder {
             || self.workloads.iter().any(|(w, _)| selected(&w.template.metadata, &w.metadata.namespace))
             || self.slices.iter().any(|s| {
                 let of = s.metadata.labels.get("kubernetes.io/service-name");
-                s.metadata.namespace == namespace && service.is_some_and(|d| of == Some(&d.metadata.name))
+                s.metadata.namespace == namespace
+                    && of.is_some_and(|of| service.is_some_and(|d| *of == d.metadata.name))
             });
         if service.is_some() && known {
             return;
@@ -324,10 +342,7 @@ impl Builder {
         for (name, known) in std::mem::take(&mut self.namespaces) {
             let (labels, ignore, origin) = match known {
                 Some((labels, ignore, origin)) => (labels, ignore, Some(origin)),
-                None => {
-                    let map = BTreeMap::from([(NAMESPACE_NAME_LABEL.to_owned(), name.clone())]);
-                    (self.intern.labels(&map), None, None)
-                }
+                None => (self.intern.labels(StringMap::from([(NAMESPACE_NAME_LABEL, name.as_str())])), None, None),
             };
             let name = self.intern.str(&name);
             self.cluster.namespaces.push(Namespace { name, labels, origin, ignore, pods: 0..0, services: 0..0 });
@@ -337,10 +352,11 @@ impl Builder {
     fn finish_nodes(&mut self) {
         for (name, known) in std::mem::take(&mut self.nodes) {
             let name = self.intern.str(&name);
+            self.node_ids.insert(name.clone(), NodeId(self.cluster.nodes.len() as u32));
             let node = match known {
                 Some((node, origin)) => Node {
                     name,
-                    labels: self.intern.labels(&node.metadata.labels),
+                    labels: self.intern.labels(node.metadata.labels),
                     addresses: node.status.addresses.iter().filter_map(|a| a.address.parse().ok()).collect(),
                     pod_cidrs: node.spec.pod_cidrs.iter().filter_map(|c| c.parse().ok()).collect(),
                     origin: Some(origin),
@@ -361,21 +377,27 @@ impl Builder {
     fn finish_pods(&mut self) {
         let owners = self.owners();
         let mut pods: Vec<Pod> = Vec::with_capacity(self.pods.len());
-        let mut with_pods: HashSet<(NamespaceId, WorkloadRef)> = HashSet::new();
-        for (pod, origin) in std::mem::take(&mut self.pods) {
-            let namespace = self.namespace_id(&pod.metadata.namespace);
-            let workload = self.workload_of(&pod.metadata, &owners);
+        let mut with_pods: FxHashSet<(NamespaceId, WorkloadRef)> = FxHashSet::default();
+        let mut last = (String::new(), NamespaceId(0));
+        for (mut pod, origin) in std::mem::take(&mut self.pods) {
+            if last.0 != pod.metadata.namespace || pods.is_empty() {
+                let namespace = std::mem::take(&mut pod.metadata.namespace);
+                let id = self.namespace_id(&namespace);
+                last = (namespace, id);
+            }
+            let namespace = last.1;
+            let workload = self.workload_of(&pod.metadata, namespace, &owners);
             if let Some(workload) = &workload {
                 with_pods.insert((namespace, workload.clone()));
             }
-            pods.push(self.pod(pod, namespace, workload, origin));
+            pods.push(self.pod(*pod, namespace, workload, origin));
         }
         let mut empty = Vec::new();
         for (workload, origin) in std::mem::take(&mut self.workloads) {
             let namespace = self.namespace_id(&workload.metadata.namespace);
             let owned = workload.metadata.owner_references.iter().any(|o| {
-                o.controller
-                    && owners.contains_key(&(workload.metadata.namespace.clone(), o.kind.clone(), o.name.clone()))
+                let owner = WorkloadRef { kind: self.intern.text(&o.kind), name: self.intern.text(&o.name) };
+                o.controller && owners.contains_key(&(namespace, owner))
             });
             let reference =
                 WorkloadRef { kind: self.intern.str(&workload.kind), name: self.intern.str(&workload.metadata.name) };
@@ -432,7 +454,7 @@ impl Builder {
         Some(Pod {
             namespace,
             name: self.intern.str("coredns"),
-            labels: self.intern.labels(&labels),
+            labels: self.intern.labels(labels),
             ips: Vec::new(),
             node: None,
             host_network: false,
@@ -449,36 +471,45 @@ impl Builder {
     }
 
     /// The controller of every workload that is known, none where it has no controller.
-    fn owners(&self) -> Owners {
-        self.workloads
-            .iter()
-            .map(|(w, _)| {
-                let owner = w.metadata.owner_references.iter().find(|o| o.controller);
-                (
-                    (w.metadata.namespace.clone(), w.kind.clone(), w.metadata.name.clone()),
-                    owner.map(|o| (o.kind.clone(), o.name.clone())),
-                )
-            })
-            .collect()
+    fn owners(&mut self) -> Owners {
+        let mut out = Owners::default();
+        for (workload, _) in &self.workloads {
+            let namespace = self.cluster.namespace(&workload.metadata.namespace).unwrap_or(NamespaceId(0));
+            let intern = &mut self.intern;
+            let own = WorkloadRef { kind: intern.str(&workload.kind), name: intern.str(&workload.metadata.name) };
+            let owner = workload.metadata.owner_references.iter().find(|o| o.controller);
+            let owner = owner.map(|o| WorkloadRef { kind: intern.text(&o.kind), name: intern.text(&o.name) });
+            out.insert((namespace, own), owner);
+        }
+        out
     }
 
-    fn workload_of(&mut self, metadata: &Metadata, owners: &Owners) -> Option<WorkloadRef> {
+    fn workload_of(&mut self, metadata: &Metadata, namespace: NamespaceId, owners: &Owners) -> Option<WorkloadRef> {
         let owner = metadata.owner_references.iter().find(|o| o.controller).or(metadata.owner_references.first())?;
         if owner.kind == "Node" {
             return None;
         }
-        let (mut kind, mut name) = (owner.kind.clone(), owner.name.clone());
-        let above = owners.get(&(metadata.namespace.clone(), kind.clone(), name.clone())).cloned();
-        if let Some(Some((k, n))) = above {
-            (kind, name) = (k, n);
-        } else if kind == "ReplicaSet"
-            && let Some(hash) = metadata.labels.get("pod-template-hash")
-            && let Some(deployment) = name.strip_suffix(hash.as_str()).and_then(|n| n.strip_suffix('-'))
-        {
-            // The deployment controller names its ReplicaSets DEPLOYMENT-HASH and labels their pods with the hash.
-            (kind, name) = ("Deployment".to_owned(), deployment.to_owned());
+        let own = WorkloadRef { kind: self.intern.text(&owner.kind), name: self.intern.text(&owner.name) };
+        if owners.is_empty() {
+            return Some(self.deployment(metadata, own));
         }
-        Some(WorkloadRef { kind: self.intern.str(&kind), name: self.intern.str(&name) })
+        let key = (namespace, own);
+        match owners.get(&key) {
+            Some(Some(above)) => Some(above.clone()),
+            _ => Some(self.deployment(metadata, key.1)),
+        }
+    }
+
+    /// The Deployment that a ReplicaSet's name betrays: the deployment controller names its ReplicaSets DEPLOYMENT-HASH and labels
+    /// their pods with the hash.
+    fn deployment(&mut self, metadata: &Metadata, owner: WorkloadRef) -> WorkloadRef {
+        if &*owner.kind == "ReplicaSet"
+            && let Some(hash) = metadata.labels.get("pod-template-hash")
+            && let Some(deployment) = owner.name.strip_suffix(hash.as_str()).and_then(|n| n.strip_suffix('-'))
+        {
+            return WorkloadRef { kind: self.intern.str("Deployment"), name: self.intern.str(deployment) };
+        }
+        owner
     }
 
     fn pod(&mut self, pod: wire::Pod, namespace: NamespaceId, workload: Option<WorkloadRef>, origin: Origin) -> Pod {
@@ -494,7 +525,7 @@ impl Builder {
                 let Ok(number) = u16::try_from(port.container_port) else { continue };
                 let Some(protocol) = protocol(&port.protocol) else { continue };
                 ports.push(ContainerPort {
-                    name: (!port.name.is_empty()).then(|| self.intern.str(&port.name)),
+                    name: (!port.name.is_empty()).then(|| self.intern.text(&port.name)),
                     number,
                     protocol,
                     container: kind,
@@ -507,19 +538,22 @@ impl Builder {
         {
             ips.insert(0, ip);
         }
-        let node = if spec.node_name.is_empty() { None } else { self.cluster.node(&spec.node_name) };
+        let node = self.node_ids.get(spec.node_name.as_str()).copied();
         let ready = pod.status.conditions.iter().find(|c| c.kind == "Ready").map(|c| c.status == "True");
         let phase = match pod.status.phase.as_str() {
             "Succeeded" | "Failed" => Phase::Finished,
             "Pending" => Phase::Pending,
             _ => Phase::Running,
         };
-        let account = if spec.service_account_name.is_empty() { "default" } else { &spec.service_account_name };
+        let account = match &spec.service_account_name {
+            named if !named.is_empty() => self.intern.text(named),
+            _ => self.intern.str("default"),
+        };
         let name = if pod.metadata.name.is_empty() { &pod.metadata.generate_name } else { &pod.metadata.name };
         Pod {
             namespace,
-            name: self.intern.str(name),
-            labels: self.intern.labels(&pod.metadata.labels),
+            name: name.as_str().into(),
+            labels: self.intern.labels(pod.metadata.labels),
             ips,
             node,
             host_network: spec.host_network,
@@ -529,7 +563,7 @@ impl Builder {
             terminating: pod.metadata.deletion_timestamp.is_some(),
             ports: self.intern.ports(ports),
             workload,
-            service_account: self.intern.str(account),
+            service_account: account,
             hostname: (!spec.subdomain.is_empty())
                 .then(|| (self.intern.str(&spec.hostname), self.intern.str(&spec.subdomain))),
             origin: Some(origin),

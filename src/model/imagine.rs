@@ -1,7 +1,8 @@
 //! Pods that don't exist, beside those that do: to ask what a policy would do to them.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+
+use rustc_hash::FxHashMap;
 
 use super::{Cluster, Labels, Namespace, NamespaceId, Phase, Pod, PodId, Str};
 
@@ -39,7 +40,7 @@ impl Cluster {
             admin_network_policies: Vec::new(),
             baseline_admin_network_policies: Vec::new(),
             foreign_policies: Vec::new(),
-            workloads: HashMap::new(),
+            workloads: FxHashMap::default(),
             assumptions: self.assumptions.clone(),
             by_ip: OnceLock::new(),
         };

@@ -13,12 +13,12 @@ mod rollout;
 mod route;
 mod service;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
+use rustc_hash::FxHashMap;
 
 pub use build::{BuildOptions, distinct};
 pub use imagine::{ImaginedNamespace, ImaginedPod};
@@ -228,10 +228,10 @@ pub struct Cluster {
     /// Policies of kinds that can't be evaluated.
     pub foreign_policies: Vec<PolicyObject<wire::ForeignPolicy>>,
     /// Workloads with pods or a template, for names on the command line.
-    pub workloads: HashMap<(NamespaceId, WorkloadRef), Vec<PodId>>,
+    pub workloads: FxHashMap<(NamespaceId, WorkloadRef), Vec<PodId>>,
     /// What was taken as given.
     pub assumptions: Vec<Assumption>,
-    by_ip: OnceLock<HashMap<IpAddr, PodId>>,
+    by_ip: OnceLock<FxHashMap<IpAddr, PodId>>,
 }
 
 impl Cluster {
@@ -267,7 +267,8 @@ impl Cluster {
     /// The pod that owns an address now: a running one that doesn't share its node's address.
     pub fn pod_by_ip(&self, ip: IpAddr) -> Option<PodId> {
         let map = self.by_ip.get_or_init(|| {
-            let mut map = HashMap::with_capacity(self.pods.len());
+            let mut map = FxHashMap::default();
+            map.reserve(self.pods.len());
             for (index, pod) in self.pods.iter().enumerate() {
                 if pod.phase != Phase::Finished && !pod.host_network {
                     for ip in &pod.ips {

@@ -99,7 +99,7 @@ fn drop_stale(objects: &mut Vec<Loaded>, touched: &HashSet<Identity>, default_na
         .collect();
     objects.retain(|l| {
         let service = match &l.object {
-            Object::EndpointSlice(s) => s.metadata.labels.get("kubernetes.io/service-name").cloned(),
+            Object::EndpointSlice(s) => s.metadata.labels.get("kubernetes.io/service-name").map(|s| s.to_string()),
             Object::Endpoints(e) => Some(e.metadata.name.clone()),
             _ => None,
         };

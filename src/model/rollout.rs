@@ -128,7 +128,7 @@ impl Controllers {
 
 fn controller(metadata: &Metadata, default_namespace: &str) -> Option<Owner> {
     let found = metadata.owner_references.iter().find(|o| o.controller)?;
-    Some((found.kind.clone(), namespace(metadata, default_namespace), found.name.clone()))
+    Some((found.kind.to_string(), namespace(metadata, default_namespace), found.name.to_string()))
 }
 
 type Port = (String, i64, String);
@@ -147,7 +147,7 @@ fn ports(spec: &PodSpec) -> BTreeSet<Port> {
     let all = spec.containers.iter().chain(sidecars).flat_map(|c| &c.ports);
     all.map(|p| {
         let protocol = if p.protocol.is_empty() { "TCP" } else { &p.protocol };
-        (p.name.clone(), p.container_port, protocol.to_owned())
+        (p.name.to_string(), p.container_port, protocol.to_owned())
     })
     .collect()
 }

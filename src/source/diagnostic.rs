@@ -126,6 +126,16 @@ impl Diagnostic {
         self
     }
 
+    /// Moves its places `by` items further in their list: items that are read side by side are counted from the first of
+    /// them.
+    pub(super) fn move_items(&mut self, by: u32) {
+        for label in &mut self.labels {
+            if let Place::Field { origin: Origin { item: Some(item), .. }, .. } = &mut label.place {
+                *item = item.saturating_add(by);
+            }
+        }
+    }
+
     /// With a stable code.
     #[must_use]
     pub fn code(mut self, code: &'static str) -> Self {

@@ -18,10 +18,10 @@ use serde_json::Value;
 
 use self::dump::Dump;
 use super::diagnostic::{Diagnostic, Part, Severity};
-use super::json::{self, JsonError};
-use super::map::{JsonDocument, Layout, Source, SourceMap, Text};
+use super::json::JsonError;
+use super::map::{Layout, Source, SourceMap, Text};
 use super::object::{self, Parsed, TypeMeta};
-use super::observe::{Content, Observed, Observer};
+use super::observe::{Content, Observed, Observer, Seen};
 use super::origin::{FieldPath, Origin, SourceId};
 use super::validate;
 use super::wire::{Loaded, Object};
@@ -164,7 +164,7 @@ impl Loader {
     /// Reads a file, the files of a directory, or standard input for `-`.
     pub fn path(&mut self, path: &Path) {
         if path.as_os_str() == "-" {
-            self.stream("-", io::stdin().lock(), None);
+            self.stream("-", io::stdin().lock(), None, None);
         } else if path.is_dir() {
             self.directory(path);
         } else {
@@ -197,10 +197,10 @@ impl Loader {
             }
             _ => return,
         };
-        let mut dump = Dump::new(source, true);
+        let mut dump = Dump::new(source, true, false);
         dump.documents = before;
         self.cluster = true;
-        let result = self.cut(&mut dump, json, start);
+        let result = dump.cut(self, json, start);
         self.cluster = false;
         if let Some(source) = self.input.sources.get_mut(source) {
             source.layout = Layout::Json(dump.documents);
@@ -286,25 +286,34 @@ impl Loader {
             Diagnostic::error(format!("can't read `{name}`: {why}"))
         };
         match File::open(path) {
-            Ok(file) => self.stream(&name, file, Some(path)),
+            Ok(file) => {
+                let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|m| m.len());
+                self.stream(&name, file, Some(path), length);
+            }
             Err(error) => self.errors.push(failed(error)),
         }
     }
 
-    /// A file or standard input. Large JSON is read as a stream, everything else is kept.
-    fn stream(&mut self, name: &str, reader: impl Read, path: Option<&Path>) {
+    /// A file or standard input, and its length where it is known. Large JSON is read as a stream, everything else is kept.
+    fn stream(&mut self, name: &str, reader: impl Read, path: Option<&Path>, length: Option<u64>) {
         let mut reader = reader;
         let mut head = Vec::new();
         let kept = self.options.limits.kept_json_bytes;
-        if let Err(error) = reader.by_ref().take(kept.saturating_add(1)).read_to_end(&mut head) {
+        // Of a file that is too large to be kept no more is needed than tells that it is JSON.
+        let large = length.is_some_and(|length| length > kept);
+        let peek = if large { kept.min(4096) } else { kept.saturating_add(1) };
+        if !large {
+            head.reserve_exact(length.map_or(0, |length| length as usize + 1));
+        }
+        if let Err(error) = reader.by_ref().take(peek).read_to_end(&mut head) {
             self.errors.push(Diagnostic::error(format!("can't read `{name}`: {error}")));
             return;
         }
         let limits = &self.options.limits;
         if looks_like_json(&head) {
-            if head.len() as u64 > kept {
+            if large || head.len() as u64 > kept {
                 let text = match path {
-                    Some(path) => Text::File(path.to_owned()),
+                    Some(path) => Text::File(path.to_owned(), Vec::new()),
                     None => Text::Items(BTreeMap::new()),
                 };
                 self.json(name, text, head.as_slice().chain(reader));
@@ -314,8 +323,9 @@ impl Loader {
             return;
         }
         let limit = limits.yaml_bytes;
-        if head.len() as u64 > kept
-            && let Err(error) = reader.take(limit.saturating_sub(kept)).read_to_end(&mut head)
+        let more = limit.saturating_add(1).saturating_sub(head.len() as u64);
+        if head.len() as u64 == peek
+            && let Err(error) = reader.take(more).read_to_end(&mut head)
         {
             self.errors.push(Diagnostic::error(format!("can't read `{name}`: {error}")));
             return;
@@ -348,19 +358,21 @@ impl Loader {
     }
 
     fn json(&mut self, name: &str, text: Text, reader: impl Read) {
-        let keep_items = matches!(text, Text::Items(_));
+        let (keep_items, whole) = (matches!(text, Text::Items(_)), matches!(text, Text::Kept(_)));
         let source = self.input.sources.push(Source {
             name: name.to_owned(),
             cluster: false,
             layout: Layout::Json(Vec::new()),
             text,
         });
-        let mut dump = Dump::new(source, keep_items);
-        let result = self.cut(&mut dump, reader, 0);
+        let mut dump = Dump::new(source, keep_items, whole);
+        let result = dump.cut(self, reader, 0);
         if let Some(source) = self.input.sources.get_mut(source) {
             source.layout = Layout::Json(dump.documents);
-            if keep_items {
-                source.text = Text::Items(dump.kept);
+            match &mut source.text {
+                Text::Items(kept) => *kept = dump.kept,
+                Text::File(_, lines) => *lines = dump.lines,
+                Text::Kept(_) => {}
             }
         }
         match result {
@@ -371,53 +383,6 @@ impl Loader {
             Err(JsonError::TooLarge(limit)) => self.errors.push(too_large(name, limit, true)),
             Err(JsonError::Syntax(message, at)) => self.errors.push(json_diagnostic(source, &message, at)),
         }
-    }
-
-    /// Cuts a JSON stream that starts at `base` of its source into objects, and reads them.
-    fn cut(&mut self, dump: &mut Dump, reader: impl Read, base: u64) -> Result<(), JsonError> {
-        let limit = self.options.limits.json_bytes;
-        let result = json::parts(reader, limit, |part| match part {
-            json::Part::Document { bytes, start } => {
-                let start = base + start;
-                let type_meta = TypeMeta::of_json(bytes);
-                dump.add(bytes, start, type_meta, None);
-                dump.flush(self);
-                dump.documents.push(JsonDocument { range: start..start + bytes.len() as u64, items: Vec::new() });
-            }
-            json::Part::Item { bytes, start, list } => {
-                let start = base + start;
-                let own = TypeMeta::of_json(bytes);
-                let lacking = self.cluster && own.kind.is_none();
-                let type_meta = own.or_item_of(list.api_version.as_deref(), list.kind.as_deref());
-                let item = u32::try_from(dump.items.len()).ok();
-                match lacking.then(|| object::with_type(bytes, &type_meta)).flatten() {
-                    Some(written) => dump.add(&written, start, type_meta, item),
-                    None => dump.add(bytes, start, type_meta, item),
-                }
-                dump.items.push(start..start + bytes.len() as u64);
-                dump.flush_if_full(self);
-            }
-            json::Part::End { list, start, end } => {
-                for raw in &mut dump.batch {
-                    raw.type_meta = std::mem::take(&mut raw.type_meta)
-                        .or_item_of(list.api_version.as_deref(), list.kind.as_deref());
-                }
-                dump.flush(self);
-                if list.kind.as_deref() == Some("Snapshot") {
-                    self.input.cni.clone_from(&list.cni);
-                    self.input.namespace.clone_from(&list.namespace);
-                }
-                let items = std::mem::take(&mut dump.items);
-                dump.documents.push(JsonDocument { range: base + start..base + end, items });
-            }
-        });
-        if result.is_err() {
-            // The items before the error were read; their places are still to be found.
-            dump.flush(self);
-            let items = std::mem::take(&mut dump.items);
-            dump.documents.push(JsonDocument { range: base..base, items });
-        }
-        result
     }
 
     fn yaml(&mut self, name: &str, text: Arc<str>) {
@@ -503,11 +468,16 @@ impl Loader {
             }
         }
         if let Some(kind) = skipped {
-            *self.input.skipped.entry(kind).or_default() += 1;
+            match self.input.skipped.get_mut(kind.as_str()) {
+                Some(count) => *count += 1,
+                None => {
+                    self.input.skipped.insert(kind.to_string(), 1);
+                }
+            }
         }
         let Some((kind, mut object)) = object.filter(|_| !refused) else { return };
         let metadata = object::metadata_mut(&mut object);
-        if self.cluster && !kind.decides() {
+        if !kind.decides() {
             // Nothing is decided by them, and a hundred thousand pods carry what was applied to them once more in there.
             metadata.annotations.clear();
         }
@@ -528,13 +498,18 @@ struct Outcome {
     objects: Vec<(Origin, Parsed)>,
 }
 
-/// Shows an object to the observer, where there is one.
-fn show(observer: Option<&Observer>, type_meta: &TypeMeta, content: Content<'_>) {
-    if let Some(Observer(show)) = observer {
-        let kind = type_meta.kind.as_deref().unwrap_or_default();
-        let api_version = type_meta.api_version.as_deref().unwrap_or_default();
-        show(Observed { kind, api_version, content });
+/// Shows an object to the observer in its turn, where there is one.
+fn show(observer: Option<&Observer>, type_meta: &TypeMeta, content: Content<'_>, seen: Option<Seen>) {
+    if let Some(Observer(observer)) = observer {
+        observer.take(&observed(type_meta, content), seen);
     }
+}
+
+/// An object as the observer is shown it.
+fn observed<'a>(type_meta: &'a TypeMeta, content: Content<'a>) -> Observed<'a> {
+    let kind = type_meta.kind.as_deref().unwrap_or_default();
+    let api_version = type_meta.api_version.as_deref().unwrap_or_default();
+    Observed { kind, api_version, content }
 }
 
 /// A document: an object, or a `List` of them. `found` in a directory, not named.
@@ -550,7 +525,7 @@ fn read_document(origin: Origin, value: &Value, found: bool, observer: Option<&O
                 let item_meta = TypeMeta::of(item).or_item_of(type_meta.api_version.as_deref(), Some(kind));
                 secret |= is_secret(&item_meta);
                 let origin = Origin { item: Some(index), ..origin };
-                show(observer, &item_meta, Content::Value(item));
+                show(observer, &item_meta, Content::Value(item), None);
                 (origin, object::from_value(origin, &item_meta, item))
             })
             .collect(),
@@ -560,7 +535,7 @@ fn read_document(origin: Origin, value: &Value, found: bool, observer: Option<&O
         }
         _ => {
             secret = is_secret(&type_meta);
-            show(observer, &type_meta, Content::Value(value));
+            show(observer, &type_meta, Content::Value(value), None);
             vec![(origin, object::from_value(origin, &type_meta, value))]
         }
     };

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,8 +79,8 @@ pub(super) struct JsonDocument {
 pub(super) enum Text {
     /// In memory.
     Kept(Arc<str>),
-    /// In a file that is read again on demand.
-    File(PathBuf),
+    /// In a file that is read again on demand; at some places in it, in order, how many lines end before.
+    File(PathBuf, Vec<(u64, u64)>),
     /// It can't be read again; some items were kept, by where they start.
     Items(BTreeMap<u64, Arc<str>>),
 }
@@ -248,8 +248,8 @@ impl SourceMap {
                 let range = usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?;
                 Some((Excerpt { text: Cow::Borrowed(text), base: 0, line: 1 }, range))
             }
-            Text::File(path) => {
-                let excerpt = read_again(path, &range)?;
+            Text::File(path, lines) => {
+                let excerpt = read_again(path, lines, &range)?;
                 let length = excerpt.text.len();
                 Some((excerpt, 0..length))
             }
@@ -266,9 +266,9 @@ impl SourceMap {
     fn around(&self, source: SourceId, range: &Range<usize>) -> Option<Excerpt<'_>> {
         match &self.get(source)?.text {
             Text::Kept(text) => Some(Excerpt { text: Cow::Borrowed(text), base: 0, line: 1 }),
-            Text::File(path) => {
+            Text::File(path, lines) => {
                 let start = (range.start as u64).saturating_sub(400);
-                read_again(path, &(start..range.end as u64 + 400))
+                read_again(path, lines, &(start..range.end as u64 + 400))
             }
             Text::Items(_) => None,
         }
@@ -284,26 +284,27 @@ fn item_path(origin: Origin) -> FieldPath {
 }
 
 /// Bytes of a file, and the line they start on. Cut at characters.
-fn read_again(path: &PathBuf, range: &Range<u64>) -> Option<Excerpt<'static>> {
+fn read_again(path: &PathBuf, lines: &[(u64, u64)], range: &Range<u64>) -> Option<Excerpt<'static>> {
     if range.end.saturating_sub(range.start) > LARGEST_ITEM {
         return None;
     }
-    let mut reader = BufReader::with_capacity(1 << 18, File::open(path).ok()?);
-    let mut line = 1;
-    let mut left = range.start;
-    let mut buffer = vec![0; 1 << 18];
-    while left > 0 {
-        let want = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let read = reader.read(&mut buffer[..want]).ok()?;
+    let known = lines.partition_point(|(at, _)| *at <= range.start).checked_sub(1);
+    let (mut at, before) = known.map_or((0, 0), |known| lines[known]);
+    let mut line = usize::try_from(before).ok()? + 1;
+    let mut file = File::open(path).ok()?;
+    file.seek(SeekFrom::Start(at)).ok()?;
+    let mut buffer = vec![0; usize::try_from(range.start - at).unwrap_or(usize::MAX).min(1 << 18)];
+    while at < range.start {
+        let want = usize::try_from(range.start - at).unwrap_or(usize::MAX).min(buffer.len());
+        let read = file.read(&mut buffer[..want]).ok()?;
         if read == 0 {
             return None;
         }
-        line += buffer[..read].iter().filter(|b| **b == b'\n').count();
-        left -= read as u64;
+        line += memchr::memchr_iter(b'\n', &buffer[..read]).count();
+        at += read as u64;
     }
-    reader.seek(SeekFrom::Start(range.start)).ok()?;
     let mut bytes = Vec::new();
-    reader.take(range.end - range.start).read_to_end(&mut bytes).ok()?;
+    file.take(range.end - range.start).read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     Some(Excerpt { text: Cow::Owned(text), base: usize::try_from(range.start).ok()?, line })
 }

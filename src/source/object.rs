@@ -13,7 +13,9 @@ use super::decode::{DecodeError, Decoder};
 use super::diagnostic::{Diagnostic, Part};
 use super::kind::{self, Kind};
 use super::origin::{FieldPath, Origin};
+use super::scan::{self, Odd, Trimmed};
 use super::schema;
+use super::text::Text;
 use super::validate;
 use super::wire::{Metadata, Object};
 
@@ -23,7 +25,7 @@ pub struct Parsed {
     /// The object, if its kind takes part and it can be used.
     pub object: Option<(Kind, Object)>,
     /// Its kind, where it takes no part.
-    pub skipped: Option<String>,
+    pub skipped: Option<Text>,
     /// What is wrong with it, or probably not meant.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -38,15 +40,15 @@ impl Parsed {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TypeMeta {
     /// `apiVersion`.
-    pub api_version: Option<String>,
+    pub api_version: Option<Text>,
     /// `kind`.
-    pub kind: Option<String>,
+    pub kind: Option<Text>,
 }
 
 impl TypeMeta {
     /// Of a value.
     pub fn of(value: &Value) -> Self {
-        let string = |key| value.get(key).and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_owned);
+        let string = |key| value.get(key).and_then(Value::as_str).filter(|s| !s.is_empty()).map(Text::shared);
         Self { api_version: string("apiVersion"), kind: string("kind") }
     }
 
@@ -66,12 +68,18 @@ impl TypeMeta {
     /// What an item of a list is: a list of Pods need not say it of each.
     pub fn or_item_of(mut self, api_version: Option<&str>, list_kind: Option<&str>) -> Self {
         if let Some(item) = list_kind.and_then(|kind| kind.strip_suffix("List")).filter(|kind| !kind.is_empty()) {
-            self.kind.get_or_insert_with(|| item.to_owned());
+            self.kind.get_or_insert_with(|| Text::shared(item));
             if self.api_version.is_none() {
-                self.api_version = api_version.map(str::to_owned);
+                self.api_version = api_version.map(Text::shared);
             }
         }
         self
+    }
+}
+
+impl From<(&str, &str)> for TypeMeta {
+    fn from((api_version, kind): (&str, &str)) -> Self {
+        Self { api_version: Some(Text::shared(api_version)), kind: Some(Text::shared(kind)) }
     }
 }
 
@@ -104,8 +112,8 @@ impl<'de> Visitor<'de> for HeadVisitor<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
             match &*key {
-                "apiVersion" => self.0.borrow_mut().api_version = map.next_value::<Option<String>>()?,
-                "kind" => self.0.borrow_mut().kind = map.next_value::<Option<String>>()?,
+                "apiVersion" => self.0.borrow_mut().api_version = map.next_value::<Option<Text>>()?,
+                "kind" => self.0.borrow_mut().kind = map.next_value::<Option<Text>>()?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -144,24 +152,137 @@ pub fn from_json(origin: Origin, type_meta: &TypeMeta, text: &[u8]) -> Result<Pa
         match classify(origin, type_meta) {
             Ok((name, kind)) => match kind {
                 Kind::Secret | Kind::Other => {
-                    return Ok(Parsed { skipped: Some(name.to_owned()), ..Parsed::default() });
+                    return Ok(Parsed { skipped: Some(Text::shared(name)), ..Parsed::default() });
                 }
-                Kind::Pod | Kind::Workload | Kind::Node | Kind::EndpointSlice | Kind::Endpoints => {
-                    let mut deserializer = serde_json::Deserializer::from_slice(text);
-                    // What serde refuses, the API server may still take: `null` in a list, a key that occurs twice.
-                    if let Ok(Some(object)) = kind::deserialize(kind, &mut deserializer)
-                        && deserializer.end().is_ok()
+                kind => {
+                    if is_json(text)
+                        && let Some(parsed) = wanted(origin, kind, type_meta, text)
                     {
-                        return Ok(finish(origin, name, kind, object, &Value::Null));
+                        return Ok(parsed.0);
                     }
                 }
-                _ => {}
             },
-            Err(parsed) => return Ok(*parsed),
+            // What is not JSON can't say what it is either.
+            Err(parsed) if is_json(text) => return Ok(*parsed),
+            Err(_) => {}
         }
     }
     let value: Value = serde_json::from_slice(text).map_err(|error| json_error(text, &error))?;
     Ok(from_value(origin, type_meta, &value))
+}
+
+fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(text).is_ok()
+}
+
+/// Reads no more than what is wanted of the object at the start of a text, and gives its end. `None` where the object has
+/// to be read with care: something is wrong with it, or it is of a kind that always is.
+fn wanted(origin: Origin, kind: Kind, type_meta: &TypeMeta, text: &[u8]) -> Option<(Parsed, usize, bool)> {
+    thread_local! {
+        static TRIMMED: RefCell<Trimmed> = RefCell::default();
+    }
+    let (shape, strict) = schema::shape(kind)?;
+    if kind == Kind::NetworkPolicy && type_meta.api_version.as_deref() == Some(OLD_NETWORK_POLICY) {
+        return None;
+    }
+    TRIMMED.with_borrow_mut(|trimmed| {
+        scan::trim(text, shape, trimmed).ok()?;
+        if strict && trimmed.unknown {
+            return None;
+        }
+        let mut deserializer = serde_json::Deserializer::from_slice(&trimmed.text);
+        // What serde refuses, the API server may still take: `null` in a list, a key that occurs twice.
+        let object = kind::deserialize(kind, &mut deserializer).ok().flatten()?;
+        deserializer.end().ok()?;
+        Some((
+            finish(origin, type_meta.kind.as_deref().unwrap_or_default(), kind, object, &Value::Null),
+            trimmed.end,
+            trimmed.typed,
+        ))
+    })
+}
+
+/// An item of a list.
+#[derive(Debug)]
+pub struct Item {
+    /// What it turned out to be.
+    pub parsed: Parsed,
+    /// What it is.
+    pub type_meta: TypeMeta,
+    /// Where it ends.
+    pub end: usize,
+    /// Its text, where that doesn't say what it is and was made to.
+    pub written: Option<Vec<u8>>,
+}
+
+/// How the items of a list are read.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The API version and kind that the list gives its items, where it gives them any.
+    pub listed: TypeMeta,
+    /// Whether they come from an API server, whose lists don't say it of each item.
+    pub cluster: bool,
+    /// Whether what is not wanted of them has to be JSON all the same.
+    pub whole: bool,
+}
+
+/// Reads the item at the start of a text that goes on behind it. [`Odd`] where it has to be cut out first and read with
+/// [`from_json`].
+pub fn item(origin: Origin, reading: &Reading, text: &[u8]) -> Result<Item, Odd> {
+    let (mut type_meta, own) = match scan::says(text, true)? {
+        (Some(api_version), Some(kind)) => (TypeMeta::from((api_version, kind)), true),
+        (None, None) if reading.listed.api_version.is_some() => (reading.listed.clone(), false),
+        _ => (said(reading, text)?, true),
+    };
+    if reading.whole && !is_json(&text[..scan::value_end(text, 0)?]) {
+        return Err(Odd);
+    }
+    let skips = |type_meta: &TypeMeta| matches!(classify(origin, type_meta), Ok((_, Kind::Secret | Kind::Other)));
+    if !own && skips(&type_meta) {
+        type_meta = said(reading, text)?;
+    }
+    let parsed = loop {
+        let (name, kind) = match classify(origin, &type_meta) {
+            Ok(known) => known,
+            Err(parsed) => break *parsed,
+        };
+        if matches!(kind, Kind::Secret | Kind::Other) {
+            break Parsed { skipped: Some(Text::shared(name)), ..Parsed::default() };
+        }
+        // Diagnostics are drawn on the text, which has to say what the object is.
+        if !(reading.cluster && !own && kind.decides())
+            && let Some((parsed, end, typed)) = wanted(origin, kind, &type_meta, text)
+        {
+            if typed && !own {
+                let really = said(reading, text)?;
+                if really != type_meta {
+                    type_meta = really;
+                    continue;
+                }
+            }
+            return Ok(Item { parsed, type_meta, end, written: None });
+        }
+        let text = &text[..scan::value_end(text, 0)?];
+        let written = if reading.cluster && !own { with_type(text, &type_meta) } else { None };
+        let parsed = from_json(origin, &type_meta, written.as_deref().unwrap_or(text)).map_err(|_| Odd)?;
+        return Ok(Item { parsed, type_meta, end: text.len(), written });
+    };
+    Ok(Item { parsed, type_meta, end: scan::value_end(text, 0)?, written: None })
+}
+
+/// What an item says that it is, wherever it says so, or what its list says.
+fn said(reading: &Reading, text: &[u8]) -> Result<TypeMeta, Odd> {
+    let (api_version, kind) = scan::says(text, false)?;
+    let shared = |text: Option<&str>| text.map(Text::shared);
+    let mut type_meta = TypeMeta { api_version: shared(api_version), kind: shared(kind) };
+    if let Some(listed) = &reading.listed.kind {
+        type_meta.kind.get_or_insert_with(|| listed.clone());
+        if type_meta.api_version.is_none() {
+            type_meta.api_version.clone_from(&reading.listed.api_version);
+        }
+    }
+    // What a list may say of itself behind its items is not known yet.
+    if type_meta.kind.is_some() && type_meta.api_version.is_some() { Ok(type_meta) } else { Err(Odd) }
 }
 
 /// serde_json's message without its position, and the position as an offset.
@@ -219,11 +340,14 @@ fn classify(origin: Origin, type_meta: &TypeMeta) -> Result<(&str, Kind), Box<Pa
     }
 }
 
+/// Where NetworkPolicy was before Kubernetes 1.16.
+const OLD_NETWORK_POLICY: &str = "extensions/v1beta1";
+
 fn typed(origin: Origin, name: &str, kind: Kind, value: &Value) -> Parsed {
     match kind::deserialize(kind, Decoder(value)) {
         Ok(Some(object)) => {
             let mut parsed = finish(origin, name, kind, object, value);
-            if kind == Kind::NetworkPolicy && value.get("apiVersion").is_some_and(|v| v == "extensions/v1beta1") {
+            if kind == Kind::NetworkPolicy && value.get("apiVersion").is_some_and(|v| v == OLD_NETWORK_POLICY) {
                 parsed.diagnostics.push(
                     Diagnostic::warning("extensions/v1beta1 NetworkPolicy was removed in Kubernetes 1.16")
                         .code("NC1005")
@@ -236,7 +360,7 @@ fn typed(origin: Origin, name: &str, kind: Kind, value: &Value) -> Parsed {
             }
             parsed
         }
-        Ok(None) => Parsed { skipped: Some(name.to_owned()), ..Parsed::default() },
+        Ok(None) => Parsed { skipped: Some(Text::shared(name)), ..Parsed::default() },
         Err(error) => Parsed::error(mismatch(origin, name, value, &error)),
     }
 }
@@ -317,7 +441,7 @@ mod tests {
 
     #[test]
     fn type_meta_wherever_it_stands() {
-        let expected = TypeMeta { api_version: Some("v1".to_owned()), kind: Some("Pod".to_owned()) };
+        let expected = TypeMeta::from(("v1", "Pod"));
         for text in [
             r#"{"apiVersion": "v1", "kind": "Pod", "spec": {}"#,
             r#"{"spec": {"kind": "no"}, "kind": "Pod", "metadata": null, "apiVersion": "v1"}"#,

@@ -3,6 +3,7 @@
 //! Loading keeps what connectivity needs. Whoever needs more of an object asks to be shown each one once, as it passes by,
 //! and keeps what it wants: nothing is read twice, and standard input works as a file does.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,9 +39,36 @@ impl Content<'_> {
     }
 }
 
+/// What an observer makes of an object before its turn comes.
+pub type Seen = Box<dyn Any + Send>;
+
+/// Is shown every object, twice: as soon as it is read, then in the order of the sources.
+pub trait Observe: Send + Sync {
+    /// An object as it is read, beside others and in no order. What is made of it comes back with its turn.
+    fn see(&self, _object: &Observed<'_>) -> Option<Seen> {
+        None
+    }
+
+    /// An object in its turn, with what was made of it; nothing where it was not shown before.
+    fn take(&self, object: &Observed<'_>, seen: Option<Seen>);
+}
+
 /// Is shown every object.
 #[derive(Clone)]
-pub struct Observer(pub Arc<dyn Fn(Observed<'_>) + Send + Sync>);
+pub struct Observer(pub Arc<dyn Observe>);
+
+impl Observer {
+    /// Shows every object in its turn.
+    pub fn in_order(show: impl Fn(&Observed<'_>) + Send + Sync + 'static) -> Self {
+        struct InOrder<F>(F);
+        impl<F: Fn(&Observed<'_>) + Send + Sync> Observe for InOrder<F> {
+            fn take(&self, object: &Observed<'_>, _: Option<Seen>) {
+                (self.0)(object);
+            }
+        }
+        Self(Arc::new(InOrder(show)))
+    }
+}
 
 impl fmt::Debug for Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,5 @@
-//! The fields that policies and Services have, to tell a misspelt one from one that is merely not needed.
+//! The fields of objects: those that are read, and, of policies and Services, all there are, to tell a misspelt one from
+//! one that is merely not needed.
 //!
 //! `podSelecter:` is dropped by a lenient reader, and the policy then selects every pod. Fields are those of the API
 //! reference (Kubernetes 1.36) and of the CustomResourceDefinitions of `policy.networking.k8s.io`.
@@ -9,16 +10,18 @@ use super::kind::Kind;
 use super::origin::FieldPath;
 
 /// What a value may hold.
-enum Shape {
+pub(super) enum Shape {
     /// Not looked into.
     Any,
+    /// Known, and not read.
+    Skip,
     /// These fields.
     Fields(&'static [(&'static str, &'static Shape)]),
     /// Items of one shape.
     List(&'static Shape),
 }
 
-use Shape::{Any, Fields, List};
+use Shape::{Any, Fields, List, Skip};
 
 static METADATA: Shape = Fields(&[
     ("name", &Any),
@@ -27,16 +30,16 @@ static METADATA: Shape = Fields(&[
     ("labels", &Any),
     ("annotations", &Any),
     ("ownerReferences", &Any),
-    ("finalizers", &Any),
-    ("uid", &Any),
-    ("resourceVersion", &Any),
-    ("generation", &Any),
-    ("creationTimestamp", &Any),
+    ("finalizers", &Skip),
+    ("uid", &Skip),
+    ("resourceVersion", &Skip),
+    ("generation", &Skip),
+    ("creationTimestamp", &Skip),
     ("deletionTimestamp", &Any),
-    ("deletionGracePeriodSeconds", &Any),
-    ("managedFields", &Any),
-    ("selfLink", &Any),
-    ("clusterName", &Any),
+    ("deletionGracePeriodSeconds", &Skip),
+    ("managedFields", &Skip),
+    ("selfLink", &Skip),
+    ("clusterName", &Skip),
 ]);
 static SELECTOR: Shape = Fields(&[
     ("matchLabels", &Any),
@@ -65,7 +68,7 @@ static NETWORK_POLICY: Shape = Fields(&[
             ("egress", &List(&Fields(&[("to", &List(&NETWORK_POLICY_PEER)), ("ports", &List(&NETWORK_POLICY_PORT))]))),
         ]),
     ),
-    ("status", &Any),
+    ("status", &Skip),
 ]);
 
 static SERVICE: Shape = Fields(&[
@@ -151,7 +154,7 @@ static CLUSTER_NETWORK_POLICY: Shape = Fields(&[
             ),
         ]),
     ),
-    ("status", &Any),
+    ("status", &Skip),
 ]);
 
 static ADMIN_PORT: Shape = Fields(&[
@@ -171,15 +174,117 @@ static ADMIN_NETWORK_POLICY: Shape = Fields(&[
         "spec",
         &Fields(&[("priority", &Any), ("subject", &SUBJECT), ("ingress", &ADMIN_INGRESS), ("egress", &ADMIN_EGRESS)]),
     ),
-    ("status", &Any),
+    ("status", &Skip),
 ]);
 static BASELINE: Shape = Fields(&[
     ("apiVersion", &Any),
     ("kind", &Any),
     ("metadata", &METADATA),
     ("spec", &Fields(&[("subject", &SUBJECT), ("ingress", &ADMIN_INGRESS), ("egress", &ADMIN_EGRESS)])),
-    ("status", &Any),
+    ("status", &Skip),
 ]);
+
+/// What is read of the metadata of an object that no diagnostic points into.
+static PLAIN_METADATA: Shape = Fields(&[
+    ("name", &Any),
+    ("generateName", &Any),
+    ("namespace", &Any),
+    ("labels", &Any),
+    ("ownerReferences", &List(&Fields(&[("kind", &Any), ("name", &Any), ("controller", &Any)]))),
+    ("deletionTimestamp", &Any),
+]);
+static CONTAINERS: Shape = List(&Fields(&[
+    ("name", &Any),
+    ("ports", &List(&Fields(&[("name", &Any), ("containerPort", &Any), ("protocol", &Any)]))),
+    ("restartPolicy", &Any),
+]));
+static POD_SPEC: Shape = Fields(&[
+    ("nodeName", &Any),
+    ("hostNetwork", &Any),
+    ("serviceAccountName", &Any),
+    ("hostname", &Any),
+    ("subdomain", &Any),
+    ("containers", &CONTAINERS),
+    ("initContainers", &CONTAINERS),
+]);
+static POD: Shape = Fields(&[
+    ("apiVersion", &Any),
+    ("kind", &Any),
+    ("metadata", &PLAIN_METADATA),
+    ("spec", &POD_SPEC),
+    (
+        "status",
+        &Fields(&[
+            ("phase", &Any),
+            ("podIP", &Any),
+            ("podIPs", &Any),
+            ("hostIP", &Any),
+            ("conditions", &List(&Fields(&[("type", &Any), ("status", &Any)]))),
+        ]),
+    ),
+]);
+static TEMPLATE: Shape = Fields(&[("metadata", &PLAIN_METADATA), ("spec", &POD_SPEC)]);
+static WORKLOAD: Shape = Fields(&[
+    ("apiVersion", &Any),
+    ("kind", &Any),
+    ("metadata", &PLAIN_METADATA),
+    (
+        "spec",
+        &Fields(&[
+            ("replicas", &Any),
+            ("serviceName", &Any),
+            ("template", &TEMPLATE),
+            ("jobTemplate", &Fields(&[("spec", &Fields(&[("template", &TEMPLATE)]))])),
+        ]),
+    ),
+]);
+static NODE: Shape = Fields(&[
+    ("apiVersion", &Any),
+    ("kind", &Any),
+    ("metadata", &PLAIN_METADATA),
+    ("spec", &Fields(&[("podCIDRs", &Any)])),
+    ("status", &Fields(&[("addresses", &Any)])),
+]);
+static TARGET: Shape = Fields(&[("kind", &Any), ("name", &Any), ("namespace", &Any)]);
+static ENDPOINT_SLICE: Shape = Fields(&[
+    ("apiVersion", &Any),
+    ("kind", &Any),
+    ("metadata", &PLAIN_METADATA),
+    ("addressType", &Any),
+    (
+        "endpoints",
+        &List(&Fields(&[("addresses", &Any), ("conditions", &Any), ("targetRef", &TARGET), ("nodeName", &Any)])),
+    ),
+    ("ports", &Any),
+]);
+static ENDPOINT_ADDRESSES: Shape = List(&Fields(&[("ip", &Any), ("nodeName", &Any), ("targetRef", &TARGET)]));
+static ENDPOINTS: Shape = Fields(&[
+    ("apiVersion", &Any),
+    ("kind", &Any),
+    ("metadata", &PLAIN_METADATA),
+    (
+        "subsets",
+        &List(&Fields(&[
+            ("addresses", &ENDPOINT_ADDRESSES),
+            ("notReadyAddresses", &ENDPOINT_ADDRESSES),
+            ("ports", &Any),
+        ])),
+    ),
+]);
+
+/// What is read of a kind, and whether these are all the fields it has. None for kinds that are always read with care.
+pub(super) fn shape(kind: Kind) -> Option<(&'static Shape, bool)> {
+    Some(match kind {
+        Kind::Pod => (&POD, false),
+        Kind::Workload => (&WORKLOAD, false),
+        Kind::Node => (&NODE, false),
+        Kind::EndpointSlice => (&ENDPOINT_SLICE, false),
+        Kind::Endpoints => (&ENDPOINTS, false),
+        Kind::NetworkPolicy => (&NETWORK_POLICY, true),
+        Kind::Service => (&SERVICE, true),
+        _ => return None,
+    })
+}
 
 /// A field that its object doesn't have.
 #[derive(Debug, PartialEq, Eq)]
@@ -214,7 +319,7 @@ fn walk(shape: &Shape, value: &Value, path: &FieldPath, found: &mut Vec<Unknown>
         (Fields(fields), Value::Object(map)) => {
             for (key, value) in map {
                 match fields.iter().find(|(name, _)| name == key) {
-                    Some((_, Any)) => {}
+                    Some((_, Any | Skip)) => {}
                     Some((_, shape)) => walk(shape, value, &path.clone().key(key), found),
                     None => found.push(Unknown {
                         path: path.clone().key(key),
@@ -252,9 +357,134 @@ fn nearest(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use serde::de::value::{Error, StrDeserializer};
+    use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
     use serde_json::json;
 
+    use super::super::kind;
     use super::*;
+
+    /// Gives every type what it asks for, and remembers the fields it asks for.
+    struct Asked<'a> {
+        path: FieldPath,
+        fields: &'a RefCell<Vec<FieldPath>>,
+    }
+
+    impl<'de> Deserializer<'de> for Asked<'_> {
+        type Error = Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            visitor.visit_str("")
+        }
+
+        fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            visitor.visit_bool(false)
+        }
+
+        fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            visitor.visit_i64(0)
+        }
+
+        fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            visitor.visit_some(self)
+        }
+
+        fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            visitor.visit_seq(One(Some(self)))
+        }
+
+        fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            visitor.visit_map(serde::de::value::MapDeserializer::new(std::iter::empty::<(&str, &str)>()))
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            names: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Error> {
+            visitor.visit_map(Each { names: names.iter(), current: "", asked: self })
+        }
+
+        serde::forward_to_deserialize_any! {
+            i8 i16 i32 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+            newtype_struct tuple tuple_struct enum identifier ignored_any
+        }
+    }
+
+    struct One<'a>(Option<Asked<'a>>);
+
+    impl<'de> SeqAccess<'de> for One<'_> {
+        type Error = Error;
+
+        fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+            self.0.take().map(|asked| seed.deserialize(Asked { path: asked.path.index(0), ..asked })).transpose()
+        }
+    }
+
+    struct Each<'a> {
+        names: std::slice::Iter<'static, &'static str>,
+        current: &'static str,
+        asked: Asked<'a>,
+    }
+
+    impl<'de> MapAccess<'de> for Each<'_> {
+        type Error = Error;
+
+        fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+            let Some(name) = self.names.next() else { return Ok(None) };
+            self.current = name;
+            let key: StrDeserializer<'_, Error> = name.into_deserializer();
+            seed.deserialize(key).map(Some)
+        }
+
+        fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+            let path = self.asked.path.clone().key(self.current);
+            self.asked.fields.borrow_mut().push(path.clone());
+            seed.deserialize(Asked { path, fields: self.asked.fields })
+        }
+    }
+
+    fn keeps(shape: &Shape, path: &[super::super::Segment]) -> bool {
+        use super::super::Segment;
+        match (shape, path) {
+            (Any, _) => true,
+            (Skip, _) => false,
+            (_, []) => true,
+            (Fields(fields), [Segment::Key(key), rest @ ..]) => {
+                fields.iter().any(|(name, shape)| **name == **key && keeps(shape, rest))
+            }
+            (List(shape), [Segment::Index(_), rest @ ..]) => keeps(shape, rest),
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn every_field_that_is_read_is_kept() {
+        let mut seen = 0;
+        for kind in [
+            Kind::Pod,
+            Kind::Workload,
+            Kind::Node,
+            Kind::EndpointSlice,
+            Kind::Endpoints,
+            Kind::NetworkPolicy,
+            Kind::Service,
+        ] {
+            let (shape, strict) = shape(kind).expect("it has a shape");
+            let fields = RefCell::default();
+            kind::deserialize(kind, Asked { path: FieldPath::root(), fields: &fields }).expect("it takes anything");
+            for path in fields.into_inner() {
+                seen += 1;
+                // Of what no diagnostic points into, annotations are not kept.
+                let annotations = path.0.len() > 1 && path.to_string().ends_with("metadata.annotations");
+                assert_eq!(keeps(shape, &path.0), strict || !annotations, "{kind:?}: {path}");
+            }
+        }
+        assert!(seen > 150, "{seen}");
+    }
 
     #[test]
     fn misspelt_fields_are_found_where_they_are() {

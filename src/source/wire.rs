@@ -4,20 +4,17 @@
 //! v1alpha2). Nothing is validated or interpreted here. Policies keep every field of their API, so that a field
 //! that is not known can be told apart from one that is merely not needed.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::origin::Origin;
+pub use super::text::{StringMap, Text};
 
 mod routing;
 
 pub use routing::{IngressBackend, Listener, Reference, Routing, RoutingRule, RoutingSpec};
-
-/// Labels, annotations, `matchLabels`: sorted by key.
-pub type StringMap = BTreeMap<String, String>;
 
 /// An object that takes part, with where it was read.
 #[derive(Clone, Debug)]
@@ -90,9 +87,9 @@ pub struct Metadata {
 #[serde(default)]
 pub struct OwnerReference {
     /// Kind of the owner.
-    pub kind: String,
+    pub kind: Text,
     /// Name of the owner.
-    pub name: String,
+    pub name: Text,
     /// Whether this owner is the managing controller.
     #[serde(deserialize_with = "null_as_default")]
     pub controller: bool,
@@ -144,9 +141,9 @@ pub struct NodeStatus {
 pub struct NodeAddress {
     /// `InternalIP`, `ExternalIP`, `Hostname` …
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Text,
     /// The address, or a name.
-    pub address: String,
+    pub address: Text,
 }
 
 /// core/v1 Pod.
@@ -169,19 +166,19 @@ pub struct Pod {
 pub struct PodSpec {
     /// Node it runs on; empty until scheduled.
     #[serde(deserialize_with = "null_as_default")]
-    pub node_name: String,
+    pub node_name: Text,
     /// Whether it uses the node's network.
     #[serde(deserialize_with = "null_as_default")]
     pub host_network: bool,
     /// ServiceAccount; empty means `default`.
     #[serde(deserialize_with = "null_as_default")]
-    pub service_account_name: String,
+    pub service_account_name: Text,
     /// Hostname in DNS.
     #[serde(deserialize_with = "null_as_default")]
-    pub hostname: String,
+    pub hostname: Text,
     /// Subdomain in DNS: the name of a headless Service.
     #[serde(deserialize_with = "null_as_default")]
-    pub subdomain: String,
+    pub subdomain: Text,
     /// Containers.
     #[serde(deserialize_with = "null_as_default")]
     pub containers: Vec<Container>,
@@ -196,13 +193,13 @@ pub struct PodSpec {
 pub struct Container {
     /// Name.
     #[serde(deserialize_with = "null_as_default")]
-    pub name: String,
+    pub name: Text,
     /// Declared ports.
     #[serde(deserialize_with = "null_as_default")]
     pub ports: Vec<ContainerPort>,
     /// `Always` makes an init container a native sidecar (KEP-753).
     #[serde(deserialize_with = "null_as_default")]
-    pub restart_policy: String,
+    pub restart_policy: Text,
 }
 
 /// A declared port of a container.
@@ -211,13 +208,13 @@ pub struct Container {
 pub struct ContainerPort {
     /// IANA service name.
     #[serde(deserialize_with = "null_as_default")]
-    pub name: String,
+    pub name: Text,
     /// Number.
     #[serde(deserialize_with = "null_as_default")]
     pub container_port: i64,
     /// `TCP` where missing.
     #[serde(deserialize_with = "null_as_default")]
-    pub protocol: String,
+    pub protocol: Text,
 }
 
 /// `status` of a Pod.
@@ -226,16 +223,16 @@ pub struct ContainerPort {
 pub struct PodStatus {
     /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
     #[serde(deserialize_with = "null_as_default")]
-    pub phase: String,
+    pub phase: Text,
     /// First address.
     #[serde(rename = "podIP", deserialize_with = "null_as_default")]
-    pub pod_ip: String,
+    pub pod_ip: Text,
     /// All addresses, one a family.
     #[serde(rename = "podIPs", deserialize_with = "null_as_default")]
     pub pod_ips: Vec<PodIp>,
     /// Address of its node.
     #[serde(rename = "hostIP", deserialize_with = "null_as_default")]
-    pub host_ip: String,
+    pub host_ip: Text,
     /// Conditions.
     #[serde(deserialize_with = "null_as_default")]
     pub conditions: Vec<Condition>,
@@ -246,7 +243,7 @@ pub struct PodStatus {
 #[serde(default)]
 pub struct PodIp {
     /// The address.
-    pub ip: String,
+    pub ip: Text,
 }
 
 /// A condition of an object.
@@ -255,9 +252,9 @@ pub struct PodIp {
 pub struct Condition {
     /// Type.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Text,
     /// `True`, `False`, `Unknown`.
-    pub status: String,
+    pub status: Text,
 }
 
 /// A kind with a pod template: Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob, ReplicationController.
@@ -455,7 +452,7 @@ pub struct EndpointSlice {
 pub struct SliceEndpoint {
     /// Addresses that stand for the same endpoint.
     #[serde(deserialize_with = "null_as_default")]
-    pub addresses: Vec<String>,
+    pub addresses: Vec<Text>,
     /// Conditions.
     #[serde(deserialize_with = "null_as_default")]
     pub conditions: SliceConditions,
@@ -463,7 +460,7 @@ pub struct SliceEndpoint {
     pub target_ref: Option<ObjectReference>,
     /// Node it runs on.
     #[serde(deserialize_with = "null_as_default")]
-    pub node_name: String,
+    pub node_name: Text,
 }
 
 /// Conditions of an endpoint; a missing `ready` counts as ready, a missing `terminating` as not (API reference).
@@ -484,13 +481,13 @@ pub struct SliceConditions {
 pub struct ObjectReference {
     /// Kind.
     #[serde(deserialize_with = "null_as_default")]
-    pub kind: String,
+    pub kind: Text,
     /// Name.
     #[serde(deserialize_with = "null_as_default")]
-    pub name: String,
+    pub name: Text,
     /// Namespace.
     #[serde(deserialize_with = "null_as_default")]
-    pub namespace: String,
+    pub namespace: Text,
 }
 
 /// A port of a slice or of Endpoints.
@@ -499,12 +496,12 @@ pub struct ObjectReference {
 pub struct SlicePort {
     /// Name of the Service's port.
     #[serde(deserialize_with = "null_as_default")]
-    pub name: String,
+    pub name: Text,
     /// Number on the endpoint; missing means all ports.
     pub port: Option<i64>,
     /// `TCP` where missing.
     #[serde(deserialize_with = "null_as_default")]
-    pub protocol: String,
+    pub protocol: Text,
 }
 
 /// core/v1 Endpoints, named like its Service.
@@ -538,10 +535,10 @@ pub struct EndpointSubset {
 #[serde(rename_all = "camelCase", default)]
 pub struct EndpointAddress {
     /// Address.
-    pub ip: String,
+    pub ip: Text,
     /// Node it runs on.
     #[serde(deserialize_with = "null_as_default")]
-    pub node_name: String,
+    pub node_name: Text,
     /// Pod behind it.
     pub target_ref: Option<ObjectReference>,
 }

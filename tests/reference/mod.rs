@@ -229,7 +229,7 @@ impl Asker<'_> {
     /// Whether an end is the node that a pod runs on, or shares its network.
     fn own_node(&self, pod: &Pod, end: End) -> Matches {
         let node = match end.who {
-            Who::Node(node) => &self.world.nodes[node].metadata.name,
+            Who::Node(node) => self.world.nodes[node].metadata.name.as_str(),
             Who::Pod(other) if self.world.pods[other].spec.host_network => &self.world.pods[other].spec.node_name,
             _ => return Matches::No,
         };
@@ -675,8 +675,8 @@ fn selects(selector: &LabelSelector, labels: &StringMap) -> bool {
         && selector.match_expressions.iter().all(|r| {
             let value = labels.get(&r.key);
             match r.operator.as_str() {
-                "In" => value.is_some_and(|v| r.values.contains(v)),
-                "NotIn" => !value.is_some_and(|v| r.values.contains(v)),
+                "In" => value.is_some_and(|v| r.values.iter().any(|w| w == v)),
+                "NotIn" => !value.is_some_and(|v| r.values.iter().any(|w| w == v)),
                 "Exists" => value.is_some(),
                 "DoesNotExist" => value.is_none(),
                 other => panic!("operator {other}"),

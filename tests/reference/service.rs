@@ -59,7 +59,7 @@ pub fn dial(
             .iter()
             .filter(|s| {
                 s.metadata.namespace == service.metadata.namespace
-                    && s.metadata.labels.get("kubernetes.io/service-name") == Some(&service.metadata.name)
+                    && s.metadata.labels.get("kubernetes.io/service-name").is_some_and(|s| *s == service.metadata.name)
             })
             .flat_map(|slice| from_slice(world, slice, service, name, port, protocol, headless))
             .collect::<Vec<_>>(),
@@ -157,7 +157,7 @@ fn selected(index: usize, pod: &Pod, service: &Service, port: u16, protocol: &st
         .map(|ip| Candidate {
             who: Who::Pod(index),
             ip,
-            node: pod.spec.node_name.clone(),
+            node: pod.spec.node_name.to_string(),
             port: number,
             ready: (ready && !terminating) || service.spec.publish_not_ready_addresses,
             draining: ready && terminating,
@@ -190,8 +190,8 @@ fn from_slice(
         for ip in endpoint.addresses.iter().filter_map(|a| a.parse().ok()) {
             let who = world.who_has(ip);
             let node = match who {
-                _ if !endpoint.node_name.is_empty() => endpoint.node_name.clone(),
-                Who::Pod(pod) => world.pods[pod].spec.node_name.clone(),
+                _ if !endpoint.node_name.is_empty() => endpoint.node_name.to_string(),
+                Who::Pod(pod) => world.pods[pod].spec.node_name.to_string(),
                 _ => String::new(),
             };
             out.push(Candidate {

@@ -84,7 +84,7 @@ impl Builder {
             let is = |c: &&Routing| c.metadata.annotations.get(DEFAULT_CLASS).is_some_and(|v| v == "true");
             classes.iter().find(is).map(|c| c.metadata.name.as_str())
         };
-        let named = object.metadata.annotations.get(CLASS_ANNOTATION).map(String::as_str);
+        let named = object.metadata.annotations.get(CLASS_ANNOTATION).map(|c| c.as_str());
         let named = named.or(Some(object.spec.ingress_class_name.as_str())).filter(|n| !n.is_empty()).or_else(default);
         let controller = classes.iter().find(|c| Some(c.metadata.name.as_str()) == named).map(|c| &c.spec.controller);
         let door = Door::Class(named.map(|n| self.intern.str(n)), controller.map(|c| self.intern.str(c)));

@@ -1,6 +1,5 @@
 //! Services into the cluster, with the endpoints that EndpointSlices and Endpoints name.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{Builder, is_dns_service, protocol};
@@ -9,7 +8,7 @@ use crate::model::{
     TargetPort,
 };
 use crate::source::Origin;
-use crate::source::wire::{self, IntOrString, Metadata};
+use crate::source::wire::{self, IntOrString, Metadata, StringMap};
 
 impl Builder {
     pub(super) fn finish_services(&mut self) {
@@ -41,7 +40,7 @@ impl Builder {
                 ..Metadata::default()
             },
             spec: wire::ServiceSpec {
-                selector: Some(BTreeMap::from([("k8s-app".to_owned(), "kube-dns".to_owned())])),
+                selector: Some(StringMap::from([("k8s-app", "kube-dns")])),
                 ports: [("dns", "UDP"), ("dns-tcp", "TCP")]
                     .into_iter()
                     .map(|(name, protocol)| wire::ServicePort {
@@ -170,7 +169,7 @@ impl Builder {
     }
 
     fn intern_port(&mut self, port: &wire::SlicePort) -> Option<(Str, Protocol, Option<u16>)> {
-        Some((self.intern.str(&port.name), protocol(&port.protocol)?, port.port.and_then(|n| u16::try_from(n).ok())))
+        Some((self.intern.text(&port.name), protocol(&port.protocol)?, port.port.and_then(|n| u16::try_from(n).ok())))
     }
 
     fn attach_endpoints(&mut self) {

@@ -1,62 +1,81 @@
-//! Objects of a JSON stream, read in batches side by side and taken over in their order.
+//! Objects of a JSON stream, read in batches or blocks side by side and taken over in their order.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 
 use rayon::prelude::*;
 
+use super::super::json::{self, Block, Blocks, JsonError, ListHead, Next};
 use super::super::map::JsonDocument;
-use super::super::object::{self, TypeMeta};
-use super::super::observe::Content;
+use super::super::object::{self, Parsed, Reading, TypeMeta};
+use super::super::observe::{Content, Observer, Seen};
 use super::super::origin::{Origin, SourceId};
-use super::{Loader, json_diagnostic, not_an_object, show};
+use super::super::scan::{self, Odd};
+use super::{Loader, json_diagnostic, not_an_object, observed, show};
 
 /// Bytes of objects that are read side by side.
 const BATCH: usize = 8 << 20;
 
-/// Objects of a JSON stream that wait to be read together.
+/// Objects of a JSON stream: those that wait to be read together, and where all of them stand.
 #[derive(Default)]
 pub(super) struct Dump {
     source: SourceId,
     keep_items: bool,
+    whole: bool,
     pub documents: Vec<JsonDocument>,
-    pub items: Vec<Range<u64>>,
-    pub batch: Vec<Raw>,
+    items: Vec<Range<u64>>,
+    batch: Vec<Raw>,
     batch_bytes: usize,
+    /// Texts of items that diagnostics point into, by where they start.
     pub kept: BTreeMap<u64, Arc<str>>,
+    /// At some places, in order, how many lines end before.
+    pub lines: Vec<(u64, u64)>,
 }
 
-pub(super) struct Raw {
+struct Raw {
     origin: Origin,
     start: u64,
-    pub type_meta: TypeMeta,
+    type_meta: TypeMeta,
     bytes: Vec<u8>,
 }
 
 impl Dump {
-    /// Nothing read yet. `keep_items` keeps the text of policies, where the stream can't be read again.
-    pub fn new(source: SourceId, keep_items: bool) -> Self {
-        Self { source, keep_items, ..Self::default() }
+    /// Nothing read yet. `keep_items` keeps the text of policies, where the stream can't be read again; `whole` looks at what
+    /// is not wanted of an object too.
+    pub fn new(source: SourceId, keep_items: bool, whole: bool) -> Self {
+        Self { source, keep_items, whole, ..Self::default() }
+    }
+
+    /// Cuts a JSON stream that starts at `base` of its source into objects, and reads them.
+    pub fn cut(&mut self, loader: &mut Loader, reader: impl Read, base: u64) -> Result<(), JsonError> {
+        let limit = loader.options.limits.json_bytes;
+        let result = json::parts(reader, limit, &mut Reader { dump: self, loader, base });
+        if result.is_err() {
+            // The items before the error were read; their places are still to be found.
+            self.flush(loader);
+            let items = std::mem::take(&mut self.items);
+            self.documents.push(JsonDocument { range: base..base, items });
+        }
+        result
+    }
+
+    fn origin(&self, item: Option<u32>) -> Origin {
+        let document = u32::try_from(self.documents.len()).unwrap_or(u32::MAX);
+        Origin { source: self.source, document, item }
     }
 
     /// Takes a text over, to be read with the others.
-    pub fn add(&mut self, bytes: &[u8], start: u64, type_meta: TypeMeta, item: Option<u32>) {
-        let document = u32::try_from(self.documents.len()).unwrap_or(u32::MAX);
-        let origin = Origin { source: self.source, document, item };
+    fn add(&mut self, bytes: Vec<u8>, start: u64, type_meta: TypeMeta, item: Option<u32>) {
+        let origin = self.origin(item);
         self.batch_bytes += bytes.len();
-        self.batch.push(Raw { origin, start, type_meta, bytes: bytes.to_vec() });
-    }
-
-    /// Reads what waits, once it is worth it.
-    pub fn flush_if_full(&mut self, loader: &mut Loader) {
-        if self.batch_bytes > BATCH {
-            self.flush(loader);
-        }
+        self.batch.push(Raw { origin, start, type_meta, bytes });
     }
 
     /// Reads the objects that wait, side by side, and takes them over in their order.
-    pub fn flush(&mut self, loader: &mut Loader) {
+    fn flush(&mut self, loader: &mut Loader) {
         let batch = std::mem::take(&mut self.batch);
         let read = |raw: &Raw| object::from_json(raw.origin, &raw.type_meta, &raw.bytes);
         // Starting threads costs more than reading a little.
@@ -72,7 +91,7 @@ impl Dump {
             }
             match parsed {
                 Ok(parsed) => {
-                    show(loader.options.observer.as_ref(), &raw.type_meta, Content::Json(&raw.bytes));
+                    show(loader.options.observer.as_ref(), &raw.type_meta, Content::Json(&raw.bytes), None);
                     if self.keep_items
                         && parsed.object.as_ref().is_some_and(|(kind, _)| kind.decides())
                         && let Ok(text) = std::str::from_utf8(&raw.bytes)
@@ -86,5 +105,227 @@ impl Dump {
                 }
             }
         }
+    }
+
+    /// Takes over what was read of a block. Where it stopped before its end: at which byte, and what has to follow there.
+    fn take(&mut self, loader: &mut Loader, base: u64, read: &mut Done) -> Option<(usize, Next)> {
+        let start = base + read.start;
+        for item in read.items.drain(..) {
+            let number = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
+            self.items.push(start + item.range.start as u64..start + item.range.end as u64);
+            let mut parsed = item.parsed;
+            for diagnostic in &mut parsed.diagnostics {
+                diagnostic.move_items(number - item.number);
+            }
+            if loader.options.observer.is_some() {
+                let text = item.written.as_deref().unwrap_or(&read.bytes[item.range.clone()]);
+                show(loader.options.observer.as_ref(), &item.type_meta, Content::Json(text), item.seen);
+            }
+            if let Some(text) = item.kept {
+                self.kept.insert(start + item.range.start as u64, text);
+            }
+            loader.apply(self.origin(Some(number)), parsed);
+        }
+        (read.stop != (read.bytes.len(), Next::Item)).then_some(read.stop)
+    }
+}
+
+/// Takes the parts of a stream for a loader.
+struct Reader<'a> {
+    dump: &'a mut Dump,
+    loader: &'a mut Loader,
+    /// Where the stream starts in its source.
+    base: u64,
+}
+
+impl json::Sink for Reader<'_> {
+    fn document(&mut self, bytes: &[u8], start: u64) {
+        let start = self.base + start;
+        self.dump.add(bytes.to_vec(), start, TypeMeta::of_json(bytes), None);
+        self.dump.flush(self.loader);
+        self.dump.documents.push(JsonDocument { range: start..start + bytes.len() as u64, items: Vec::new() });
+    }
+
+    fn item(&mut self, bytes: &[u8], start: u64, list: &ListHead) {
+        let start = self.base + start;
+        let own = TypeMeta::of_json(bytes);
+        let lacking = self.loader.cluster && own.kind.is_none();
+        let type_meta = own.or_item_of(list.api_version.as_deref(), list.kind.as_deref());
+        let number = u32::try_from(self.dump.items.len()).ok();
+        let written = lacking.then(|| object::with_type(bytes, &type_meta)).flatten();
+        self.dump.add(written.unwrap_or_else(|| bytes.to_vec()), start, type_meta, number);
+        self.dump.items.push(start..start + bytes.len() as u64);
+        if self.dump.batch_bytes > BATCH {
+            self.dump.flush(self.loader);
+        }
+    }
+
+    fn end(&mut self, list: &ListHead, start: u64, end: u64) {
+        for raw in &mut self.dump.batch {
+            raw.type_meta =
+                std::mem::take(&mut raw.type_meta).or_item_of(list.api_version.as_deref(), list.kind.as_deref());
+        }
+        self.dump.flush(self.loader);
+        if list.kind.as_deref() == Some("Snapshot") {
+            self.loader.input.cni.clone_from(&list.cni);
+            self.loader.input.namespace.clone_from(&list.namespace);
+        }
+        let items = std::mem::take(&mut self.dump.items);
+        self.dump.documents.push(JsonDocument { range: self.base + start..self.base + end, items });
+    }
+
+    fn blocks(&mut self, list: &ListHead, blocks: &mut dyn Blocks) -> Result<Next, JsonError> {
+        let listed = TypeMeta::default().or_item_of(list.api_version.as_deref(), list.kind.as_deref());
+        if self.dump.batch.iter().any(|raw| raw.type_meta.kind.is_none()) {
+            // What they are is told behind them.
+            return Ok(Next::Item);
+        }
+        self.dump.flush(self.loader);
+        let reading = Reading { listed, cluster: self.loader.cluster, whole: self.dump.whole };
+        let work = Work {
+            origin: self.dump.origin(None),
+            reading,
+            keep_items: self.dump.keep_items,
+            observer: self.loader.options.observer.clone(),
+        };
+        let (at, mut lines) = blocks.position();
+        let mut next_line = self.base + at;
+        let (send, receive) = channel();
+        rayon::in_place_scope(|scope| {
+            let mut queue = Queue { sent: 0, taken: 0, early: BTreeMap::new(), receive };
+            // Enough for every thread to find the next block waiting.
+            let most = 2 * rayon::current_num_threads() + 2;
+            let (mut more, mut failed) = (true, None);
+            loop {
+                while more && queue.sent - queue.taken < most {
+                    match blocks.next() {
+                        Ok(Some(block)) => {
+                            let (send, work, number) = (send.clone(), &work, queue.sent);
+                            // It fails only where nobody waits for it any more.
+                            scope.spawn(move |_| drop(send.send((number, work.read(block)))));
+                            queue.sent += 1;
+                        }
+                        Ok(None) => more = false,
+                        Err(error) => (more, failed) = (false, Some(error)),
+                    }
+                }
+                let Some(mut read) = queue.next() else { break };
+                if let Some(before) = &mut lines
+                    && next_line == self.base + read.start + read.from as u64
+                {
+                    self.dump.lines.push((next_line, *before));
+                    *before += read.lines;
+                    next_line = self.base + read.start + read.bytes.len() as u64;
+                }
+                if let Some((at, next)) = self.dump.take(self.loader, self.base, &mut read) {
+                    let place = read.start + at as u64;
+                    let mut rest = read.bytes.split_off(at);
+                    // What was read in vain, for the guess that failed was an earlier one.
+                    while let Some(read) = queue.next() {
+                        rest.extend_from_slice(&read.bytes[read.from..]);
+                    }
+                    blocks.put_back(place, rest);
+                    return failed.map_or(Ok(next), Err);
+                }
+                blocks.recycle(read.bytes);
+            }
+            failed.map_or(Ok(Next::Item), Err)
+        })
+    }
+}
+
+/// Blocks that are being read, and those that were read before their turn.
+struct Queue {
+    sent: usize,
+    taken: usize,
+    early: BTreeMap<usize, Done>,
+    receive: Receiver<(usize, Done)>,
+}
+
+impl Queue {
+    /// The next block in its order; none where none is being read.
+    fn next(&mut self) -> Option<Done> {
+        if self.taken == self.sent {
+            return None;
+        }
+        let number = self.taken;
+        self.taken += 1;
+        while !self.early.contains_key(&number) {
+            let (number, read) = self.receive.recv().ok()?;
+            self.early.insert(number, read);
+        }
+        self.early.remove(&number)
+    }
+}
+
+/// A block that was read.
+struct Done {
+    bytes: Vec<u8>,
+    from: usize,
+    start: u64,
+    items: Vec<Item>,
+    /// Where it was not read on: at the end, if all was as guessed.
+    stop: (usize, Next),
+    /// Lines that end in it.
+    lines: u64,
+}
+
+/// An item that was read.
+struct Item {
+    range: Range<usize>,
+    /// Which of its block it is.
+    number: u32,
+    parsed: Parsed,
+    type_meta: TypeMeta,
+    written: Option<Vec<u8>>,
+    kept: Option<Arc<str>>,
+    seen: Option<Seen>,
+}
+
+/// How the items of one list are read.
+struct Work {
+    origin: Origin,
+    reading: Reading,
+    keep_items: bool,
+    observer: Option<Observer>,
+}
+
+impl Work {
+    fn read(&self, block: Block) -> Done {
+        let Block { bytes, from, start } = block;
+        let mut items = Vec::new();
+        let mut at = from;
+        let stop = loop {
+            if at == bytes.len() {
+                break (at, Next::Item);
+            }
+            match self.item(&bytes, at, items.len() as u32) {
+                Ok(item) => {
+                    at = scan::blank(&bytes, item.range.end);
+                    items.push(item);
+                }
+                Err(Odd) => break (at, Next::Item),
+            }
+            match bytes.get(at) {
+                Some(b',') => at = scan::blank(&bytes, at + 1),
+                _ => break (at, Next::Separator),
+            }
+        };
+        let lines = memchr::memchr_iter(b'\n', &bytes[from..]).count() as u64;
+        Done { bytes, from, start, items, stop, lines }
+    }
+
+    fn item(&self, bytes: &[u8], at: usize, number: u32) -> Result<Item, Odd> {
+        let origin = Origin { item: Some(number), ..self.origin };
+        let object::Item { parsed, type_meta, end, written } = object::item(origin, &self.reading, &bytes[at..])?;
+        let range = at..at + end;
+        let text = written.as_deref().unwrap_or(&bytes[range.clone()]);
+        let decides = self.keep_items && parsed.object.as_ref().is_some_and(|(kind, _)| kind.decides());
+        let kept = if decides { std::str::from_utf8(text).ok().map(Arc::from) } else { None };
+        let seen = match &self.observer {
+            Some(Observer(observer)) => observer.see(&observed(&type_meta, Content::Json(text))),
+            None => None,
+        };
+        Ok(Item { range, number, parsed, type_meta, written, kept, seen })
     }
 }

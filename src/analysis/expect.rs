@@ -246,7 +246,7 @@ fn peer(peer: &Peer) -> String {
 
 /// The rules that decided a flow: those that allow where it passes, else those that deny.
 fn blames(evaluator: &Evaluator<'_>, decision: &Decision, out: &mut Vec<Blame>) {
-    let explainer = Explainer::new(evaluator, evaluator.cluster);
+    let explainer = Explainer::new(evaluator);
     let mut push = |new: Blame| {
         if !out.contains(&new) {
             out.push(new);

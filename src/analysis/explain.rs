@@ -159,13 +159,14 @@ const MOST_NEAR_MISSES: usize = 32;
 /// Explains every leg of a check that doesn't allow: those to DNS first, then egress before ingress, one explanation for legs
 /// that fail alike.
 pub fn explain(evaluator: &Evaluator<'_>, check: &Check) -> Vec<Explanation> {
-    Explainer::new(evaluator, evaluator.cluster).check(check)
+    Explainer::new(evaluator).check(check)
 }
 
-/// Explains legs. The policies as written may stand in another cluster than the pods, where changes are tried out.
+/// Explains legs.
 pub(crate) struct Explainer<'a> {
     pub(crate) evaluator: &'a Evaluator<'a>,
-    pub(crate) written: &'a Cluster,
+    /// The policies as written: those that are tried out go before those of the cluster.
+    written: Vec<&'a Cluster>,
 }
 
 /// What is known of one leg while it is explained.
@@ -181,8 +182,13 @@ pub(crate) struct Way<'a> {
 }
 
 impl<'a> Explainer<'a> {
-    pub(crate) fn new(evaluator: &'a Evaluator<'a>, written: &'a Cluster) -> Self {
-        Self { evaluator, written }
+    pub(crate) fn new(evaluator: &'a Evaluator<'a>) -> Self {
+        Self { evaluator, written: vec![evaluator.cluster] }
+    }
+
+    /// With some policies changed, which stand in a cluster of their own.
+    pub(crate) fn changed(evaluator: &'a Evaluator<'a>, changed: &'a Cluster) -> Self {
+        Self { evaluator, written: vec![changed, evaluator.cluster] }
     }
 
     /// The legs of a check that don't allow, in the order a client meets them.
@@ -364,7 +370,8 @@ impl<'a> Explainer<'a> {
     /// Where a NetworkPolicy says that it isolates a direction.
     fn isolation_path(&self, policy: PolicyId, direction: Direction) -> FieldPath {
         let origin = self.evaluator.policies.info(policy).origin;
-        let Some(object) = self.written.network_policies.iter().find(|p| p.origin == origin) else {
+        let mut written = self.written.iter().flat_map(|w| &w.network_policies);
+        let Some(object) = written.find(|p| p.origin == origin) else {
             return FieldPath::keys("spec");
         };
         let spec = &object.object.spec;
@@ -406,8 +413,8 @@ impl<'a> Explainer<'a> {
     /// Whether a peer of a cluster-wide policy is written as `namespaces`, not as `pods`.
     fn whole_namespaces(&self, origin: Origin, rule: &RuleRef, peer: u32) -> bool {
         let (rule_at, peer_at) = (rule.rule as usize, peer as usize);
-        let w = self.written;
-        if let Some(policy) = w.cluster_network_policies.iter().find(|p| p.origin == origin) {
+        let mut written = self.written.iter().flat_map(|w| &w.cluster_network_policies);
+        if let Some(policy) = written.find(|p| p.origin == origin) {
             let spec = &policy.object.spec;
             return match rule.direction {
                 Direction::Ingress => {
@@ -418,8 +425,8 @@ impl<'a> Explainer<'a> {
                 }
             };
         }
-        let admin = w.admin_network_policies.iter().chain(&w.baseline_admin_network_policies);
-        admin.into_iter().find(|p| p.origin == origin).is_some_and(|policy| {
+        let both = |w: &&'a Cluster| w.admin_network_policies.iter().chain(&w.baseline_admin_network_policies);
+        self.written.iter().flat_map(both).find(|p| p.origin == origin).is_some_and(|policy| {
             let spec = &policy.object.spec;
             match rule.direction {
                 Direction::Ingress => {

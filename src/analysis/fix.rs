@@ -15,8 +15,9 @@ mod yaml;
 
 use serde_json::Value;
 
-use crate::model::Protocol;
+use crate::analysis::explain::Explainer;
 use crate::model::query::{PortSpec, Target};
+use crate::model::{Cluster, NamespaceId, Protocol};
 use crate::policy::rule::{RuleRef, Tier};
 use crate::policy::{PolicyKind, Profile};
 use crate::reach::eval::StepResult;
@@ -133,7 +134,9 @@ pub fn propose(evaluator: &Evaluator<'_>, profile: &Profile, sources: &SourceMap
         return Proposal::default();
     }
     let mut found = Vec::new();
-    search.extend(State::new(evaluator.cluster, evaluator.policies), Vec::new(), MOST_FIXES, &mut found);
+    // Of the other namespaces, no policy decides what was asked.
+    let deciding = evaluator.policies.within(&namespaces(evaluator.cluster, &check));
+    search.extend(State::new(evaluator.cluster, deciding), Vec::new(), MOST_FIXES, &mut found);
     let mut fixes: Vec<Fix> = Vec::new();
     for (state, steps) in found {
         let edits = state.edits(sources);
@@ -141,7 +144,8 @@ pub fn propose(evaluator: &Evaluator<'_>, profile: &Profile, sources: &SourceMap
         if edits.is_empty() || fixes.iter().any(same) {
             continue;
         }
-        let after = Evaluator::new(evaluator.cluster, &state.policies, profile);
+        let policies = state.laid_over(evaluator.policies);
+        let after = Evaluator::new(evaluator.cluster, &policies, profile);
         fixes.push(Fix {
             cost: steps.iter().map(|s| s.cost).sum(),
             effects: compare::between(evaluator, &after, &state.origins(), &asked(&search.check(&after))),
@@ -165,14 +169,20 @@ struct Search<'a> {
     tries: usize,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
     fn check(&self, evaluator: &Evaluator<'_>) -> Check {
         let q = self.question;
         evaluator.check(q.source, q.target, q.port, q.protocol, q.options)
     }
 
     /// Takes away one obstacle after the other: the first in up to `most` ways, those behind it in the cheapest.
-    fn extend(&mut self, state: State, steps: Vec<Candidate>, most: usize, out: &mut Vec<(State, Vec<Candidate>)>) {
+    fn extend(
+        &mut self,
+        state: State<'a>,
+        steps: Vec<Candidate>,
+        most: usize,
+        out: &mut Vec<(State<'a>, Vec<Candidate>)>,
+    ) {
         let evaluator = Evaluator::new(self.evaluator.cluster, &state.policies, self.profile);
         let check = self.check(&evaluator);
         if check.verdict == Verdict::Reachable {
@@ -182,7 +192,7 @@ impl Search<'_> {
         if steps.len() >= MOST_STEPS {
             return;
         }
-        let explainer = crate::analysis::explain::Explainer::new(&evaluator, &state.written);
+        let explainer = Explainer::changed(&evaluator, &state.changed);
         let ways = explainer.ways(&check);
         let Some(way) = ways.iter().find(|w| w.leg.outcome == Outcome::Denied) else { return };
         let mut candidates =
@@ -209,6 +219,17 @@ impl Search<'_> {
     }
 }
 
+/// The namespaces of the pods at both ends of every connection of a check.
+fn namespaces(cluster: &Cluster, check: &Check) -> Vec<NamespaceId> {
+    let dns = check.dns.iter().flat_map(|d| &d.endpoints);
+    let ends = dns.chain(&check.endpoints).flat_map(|e| [e.client, e.server]);
+    let mut out: Vec<NamespaceId> =
+        ends.filter_map(|e| e.as_pod()).map(|pod| cluster.pods[pod.index()].namespace).collect();
+    out.sort_unstable();
+    out.dedup();
+    out
+}
+
 /// The connections that were asked for, where they pass.
 fn asked(check: &Check) -> Vec<effects::Asked> {
     let dns = check.dns.iter().flat_map(|d| &d.endpoints).map(|e| (e, Protocol::Udp));
@@ -224,7 +245,7 @@ fn asked(check: &Check) -> Vec<effects::Asked> {
 
 /// The rules of tier Admin that deny somewhere on the way.
 fn not_yours(evaluator: &Evaluator<'_>, check: &Check) -> Vec<NotYours> {
-    let explainer = crate::analysis::explain::Explainer::new(evaluator, evaluator.cluster);
+    let explainer = Explainer::new(evaluator);
     let mut out: Vec<NotYours> = Vec::new();
     for way in explainer.ways(check) {
         let Some(step) = way.leg.steps.last() else { continue };

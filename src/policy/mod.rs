@@ -11,8 +11,8 @@ mod selector;
 
 use std::sync::Arc;
 
-use crate::model::{Cluster, NamespaceId, Str};
-use crate::source::Origin;
+use crate::model::{Cluster, NamespaceId, PolicyObject, Str};
+use crate::source::{Origin, wire};
 
 pub use profile::{Choices, Composition, Profile};
 use rule::StagePolicy;
@@ -92,6 +92,53 @@ impl Policies {
             });
         }
         out
+    }
+
+    /// These policies with one NetworkPolicy in the place of the one that was read at the same place, or added.
+    pub fn with_network_policy(&self, cluster: &Cluster, policy: &PolicyObject<wire::NetworkPolicy>) -> Self {
+        let mut out = self.clone();
+        let same = |i: &PolicyInfo| i.origin == policy.origin && i.kind == PolicyKind::NetworkPolicy;
+        let id = PolicyId(out.info.iter().position(same).unwrap_or(out.info.len()) as u32);
+        let one = network_policy::one(cluster, policy, id, &mut selector::Strings::default());
+        for (list, new) in [(&mut out.network.ingress, one.ingress), (&mut out.network.egress, one.egress)] {
+            let at = list.iter().position(|p| p.policy == id);
+            if at.is_none() && new.is_none() {
+                continue;
+            }
+            let list = Arc::make_mut(list);
+            match (at, new) {
+                (Some(at), Some(new)) => list[at] = new,
+                (Some(at), None) => drop(list.remove(at)),
+                (None, Some(new)) => list.insert(list.partition_point(|p| p.policy < id), new),
+                (None, None) => {}
+            }
+        }
+        out.refused.retain(|r| r.policy != id);
+        out.refused.extend(one.refused.map(|why| Refused { policy: id, why }));
+        match out.info.get_mut(id.0 as usize) {
+            Some(info) => *info = one.info,
+            None => out.info.push(one.info),
+        }
+        out
+    }
+
+    /// These policies with the ClusterNetworkPolicies, AdminNetworkPolicies and BaselineAdminNetworkPolicies of another cluster in
+    /// the place of theirs.
+    pub fn with_cluster_wide(&self, written: &Cluster) -> Self {
+        let mut out = self.clone();
+        (out.admin, out.baseline) = cluster_network_policy::lower(written, &mut out.info);
+        out
+    }
+
+    /// The cluster-wide policies, and of the others those that select pods of some namespaces: all that decides connections
+    /// between these.
+    pub fn within(&self, namespaces: &[NamespaceId]) -> Self {
+        let keep = |list: &Arc<Vec<StagePolicy>>| {
+            let inside = |p: &&StagePolicy| p.namespace.is_none_or(|n| namespaces.contains(&n));
+            Arc::new(list.iter().filter(inside).cloned().collect())
+        };
+        let network = Lowered { ingress: keep(&self.network.ingress), egress: keep(&self.network.egress) };
+        Self { network, ..self.clone() }
     }
 
     /// What a policy is.

@@ -10,7 +10,7 @@ use super::rule::{
 };
 use super::selector::Strings;
 use super::{Lowered, Refused};
-use crate::model::{Cluster, Protocol, Str};
+use crate::model::{Cluster, PolicyObject, Protocol, Str};
 use crate::source::wire::{self, IntOrString};
 
 /// Lowers every NetworkPolicy: each isolates the pods it selects, and only allows.
@@ -18,45 +18,64 @@ pub(super) fn lower(cluster: &Cluster, info: &mut Vec<PolicyInfo>, refused: &mut
     let mut strings = Strings::default();
     let (mut ingress, mut egress) = (Vec::new(), Vec::new());
     for policy in &cluster.network_policies {
-        let metadata = &policy.object.metadata;
-        let spec = &policy.object.spec;
         let id = PolicyId(info.len() as u32);
-        let namespace = strings.get(&metadata.namespace);
-        info.push(PolicyInfo {
-            kind: PolicyKind::NetworkPolicy,
-            namespace: Some(namespace.clone()),
-            name: strings.get(&metadata.name),
-            origin: policy.origin,
-            priority: None,
-        });
-        let subject = Expr::in_namespace(&namespace).and(strings.selector(&spec.pod_selector, Scope::Pod));
-        let stage_policy = |rules| StagePolicy {
-            policy: id,
-            namespace: cluster.namespace(&metadata.namespace),
-            subject: subject.clone(),
-            priority: 0,
-            isolates: true,
-            rules,
-        };
-        let mut lowering = Lowering { strings: &mut strings, namespace: &namespace, bad: None };
-        if isolates(spec, Direction::Ingress) {
-            let rules = spec.ingress.iter().enumerate();
-            ingress.push(stage_policy(
-                rules.map(|(i, r)| lowering.rule(i, Direction::Ingress, &r.from, &r.ports)).collect(),
-            ));
-        }
-        if isolates(spec, Direction::Egress) {
-            let rules = spec.egress.iter().enumerate();
-            egress
-                .push(stage_policy(rules.map(|(i, r)| lowering.rule(i, Direction::Egress, &r.to, &r.ports)).collect()));
-        }
-        if let Some(why) = lowering.bad {
-            refused.push(Refused { policy: id, why });
-            ingress.retain(|p: &StagePolicy| p.policy != id);
-            egress.retain(|p: &StagePolicy| p.policy != id);
-        }
+        let one = one(cluster, policy, id, &mut strings);
+        info.push(one.info);
+        ingress.extend(one.ingress);
+        egress.extend(one.egress);
+        refused.extend(one.refused.map(|why| Refused { policy: id, why }));
     }
     Lowered { ingress: Arc::new(ingress), egress: Arc::new(egress) }
+}
+
+/// A NetworkPolicy, lowered.
+pub(super) struct One {
+    pub(super) info: PolicyInfo,
+    pub(super) ingress: Option<StagePolicy>,
+    pub(super) egress: Option<StagePolicy>,
+    /// Why it takes no part.
+    pub(super) refused: Option<String>,
+}
+
+/// Lowers one NetworkPolicy.
+pub(super) fn one(
+    cluster: &Cluster,
+    policy: &PolicyObject<wire::NetworkPolicy>,
+    id: PolicyId,
+    strings: &mut Strings,
+) -> One {
+    let metadata = &policy.object.metadata;
+    let spec = &policy.object.spec;
+    let namespace = strings.get(&metadata.namespace);
+    let info = PolicyInfo {
+        kind: PolicyKind::NetworkPolicy,
+        namespace: Some(namespace.clone()),
+        name: strings.get(&metadata.name),
+        origin: policy.origin,
+        priority: None,
+    };
+    let subject = Expr::in_namespace(&namespace).and(strings.selector(&spec.pod_selector, Scope::Pod));
+    let stage_policy = |rules| StagePolicy {
+        policy: id,
+        namespace: cluster.namespace(&metadata.namespace),
+        subject: subject.clone(),
+        priority: 0,
+        isolates: true,
+        rules,
+    };
+    let mut lowering = Lowering { strings, namespace: &namespace, bad: None };
+    let ingress = isolates(spec, Direction::Ingress).then(|| {
+        let rules = spec.ingress.iter().enumerate();
+        stage_policy(rules.map(|(i, r)| lowering.rule(i, Direction::Ingress, &r.from, &r.ports)).collect())
+    });
+    let egress = isolates(spec, Direction::Egress).then(|| {
+        let rules = spec.egress.iter().enumerate();
+        stage_policy(rules.map(|(i, r)| lowering.rule(i, Direction::Egress, &r.to, &r.ports)).collect())
+    });
+    match lowering.bad {
+        None => One { info, ingress, egress, refused: None },
+        why => One { info, ingress: None, egress: None, refused: why },
+    }
 }
 
 /// Whether a policy isolates a direction: as `policyTypes` says; where that is missing or empty, ingress always and egress

@@ -149,7 +149,7 @@ impl<'a> Inquiry<'a> {
             let selecting = across.steps.iter().flat_map(|s| &s.selecting);
             selecting.into_iter().any(|p| other.policies.info(*p).reference() == reference)
         };
-        let explainer = Explainer::new(evaluator, evaluator.cluster);
+        let explainer = Explainer::new(evaluator);
         let mut push = |reference: String, act, origin, path| {
             let differs = self.differ.contains(&reference);
             let context = act == Act::Isolates && selects_there(&reference);

@@ -50,7 +50,7 @@ struct Label<'a> {
 /// Makes candidates for one leg.
 pub(super) struct Maker<'a> {
     pub(super) explainer: &'a Explainer<'a>,
-    pub(super) state: &'a State,
+    pub(super) state: &'a State<'a>,
     pub(super) sources: &'a SourceMap,
     pub(super) way: &'a Way<'a>,
 }
@@ -447,10 +447,7 @@ impl Maker<'_> {
     fn unused(&self, namespace: &str, mut name: String) -> String {
         name.truncate(58);
         let name = name.trim_matches('-').to_owned();
-        let taken = |name: &str| {
-            let all = &self.state.written.network_policies;
-            all.iter().any(|p| p.object.metadata.namespace == namespace && p.object.metadata.name == name)
-        };
+        let taken = |name: &str| self.state.has_network_policy(namespace, name);
         let mut candidates = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}-{n}")));
         candidates.find(|n| !taken(n)).unwrap_or(name)
     }

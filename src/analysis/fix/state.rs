@@ -26,25 +26,41 @@ struct Touched {
 }
 
 /// The policies after some edits.
-#[derive(Clone, Debug)]
-pub(super) struct State {
-    /// Namespaces and policies as written: all that lowering looks at.
-    pub(super) written: Cluster,
-    /// The policies, lowered.
+#[derive(Clone)]
+pub(super) struct State<'a> {
+    /// The cluster without them.
+    cluster: &'a Cluster,
+    /// The policies that were changed or added, as written: where a cluster-wide one was, all of those.
+    pub(super) changed: Cluster,
+    /// The policies that decide what was asked, lowered.
     pub(super) policies: Policies,
     touched: BTreeMap<Origin, Touched>,
 }
 
-impl State {
-    pub(super) fn new(cluster: &Cluster, policies: &Policies) -> Self {
-        let mut written = Cluster::default();
-        written.namespaces.clone_from(&cluster.namespaces);
-        written.network_policies.clone_from(&cluster.network_policies);
-        written.cluster_network_policies.clone_from(&cluster.cluster_network_policies);
-        written.admin_network_policies.clone_from(&cluster.admin_network_policies);
-        written.baseline_admin_network_policies.clone_from(&cluster.baseline_admin_network_policies);
-        written.foreign_policies.clone_from(&cluster.foreign_policies);
-        Self { written, policies: policies.clone(), touched: BTreeMap::new() }
+impl<'a> State<'a> {
+    /// No edit yet. `policies` are those of the cluster that decide what was asked.
+    pub(super) fn new(cluster: &'a Cluster, policies: Policies) -> Self {
+        Self { cluster, changed: Cluster::default(), policies, touched: BTreeMap::new() }
+    }
+
+    /// The edits laid over all policies of the cluster.
+    pub(super) fn laid_over(&self, policies: &Policies) -> Policies {
+        let network = self.changed.network_policies.iter();
+        let out = network.fold(policies.clone(), |out, p| out.with_network_policy(self.cluster, p));
+        if self.has_cluster_wide() { out.with_cluster_wide(&self.changed) } else { out }
+    }
+
+    fn has_cluster_wide(&self) -> bool {
+        let c = &self.changed;
+        !(c.cluster_network_policies.is_empty()
+            && c.admin_network_policies.is_empty()
+            && c.baseline_admin_network_policies.is_empty())
+    }
+
+    /// The NetworkPolicies of a namespace, by name.
+    pub(super) fn has_network_policy(&self, namespace: &str, name: &str) -> bool {
+        let mut all = self.changed.network_policies.iter().chain(&self.cluster.network_policies);
+        all.any(|p| p.object.metadata.namespace == namespace && p.object.metadata.name == name)
     }
 
     /// The objects that were changed or added.
@@ -98,38 +114,52 @@ impl State {
         let mut touched = touched;
         touched.steps.push(candidate.step.clone());
         next.touched.insert(origin, touched);
-        next.policies = Policies::lower(&next.written);
         Some(next)
     }
 
     fn namespace(&self, origin: Origin) -> Option<String> {
-        let policy = self.written.network_policies.iter().find(|p| p.origin == origin)?;
+        let policy = self.cluster.network_policies.iter().find(|p| p.origin == origin)?;
         Some(policy.object.metadata.namespace.clone())
     }
 
     /// Puts the changed object in the place of the old one.
     fn enter(&mut self, origin: Origin, touched: &Touched) -> Option<()> {
-        match touched.kind {
-            PolicyKind::NetworkPolicy => {
-                let mut object = NetworkPolicy::deserialize(&touched.after).ok()?;
-                object.metadata.namespace = touched.namespace.clone()?;
-                let list = &mut self.written.network_policies;
-                match list.iter_mut().find(|p| p.origin == origin) {
-                    Some(old) => old.object = object,
-                    None => list.push(PolicyObject { object, origin }),
-                }
+        if touched.kind == PolicyKind::NetworkPolicy {
+            let mut object = NetworkPolicy::deserialize(&touched.after).ok()?;
+            object.metadata.namespace = touched.namespace.clone()?;
+            let new = PolicyObject { object, origin };
+            self.policies = self.policies.with_network_policy(self.cluster, &new);
+            let list = &mut self.changed.network_policies;
+            match list.iter_mut().find(|p| p.origin == origin) {
+                Some(old) => *old = new,
+                None => list.push(new),
             }
+            return Some(());
+        }
+        let changed = &mut self.changed;
+        // These are few, and what one does depends on the others.
+        if changed.cluster_network_policies.is_empty() {
+            changed.cluster_network_policies.clone_from(&self.cluster.cluster_network_policies);
+        }
+        if changed.admin_network_policies.is_empty() {
+            changed.admin_network_policies.clone_from(&self.cluster.admin_network_policies);
+        }
+        if changed.baseline_admin_network_policies.is_empty() {
+            changed.baseline_admin_network_policies.clone_from(&self.cluster.baseline_admin_network_policies);
+        }
+        match touched.kind {
             PolicyKind::ClusterNetworkPolicy => {
-                let old = self.written.cluster_network_policies.iter_mut().find(|p| p.origin == origin)?;
+                let old = changed.cluster_network_policies.iter_mut().find(|p| p.origin == origin)?;
                 old.object = ClusterNetworkPolicy::deserialize(&touched.after).ok()?;
             }
             PolicyKind::AdminNetworkPolicy | PolicyKind::BaselineAdminNetworkPolicy => {
-                let w = &mut self.written;
-                let mut all = w.admin_network_policies.iter_mut().chain(&mut w.baseline_admin_network_policies);
+                let admin = changed.admin_network_policies.iter_mut();
+                let mut all = admin.chain(&mut changed.baseline_admin_network_policies);
                 all.find(|p| p.origin == origin)?.object = AdminNetworkPolicy::deserialize(&touched.after).ok()?;
             }
-            PolicyKind::Plugin(_) => return None,
+            PolicyKind::NetworkPolicy | PolicyKind::Plugin(_) => return None,
         }
+        self.policies = self.policies.with_cluster_wide(&self.changed);
         Some(())
     }
 

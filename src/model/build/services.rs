@@ -219,7 +219,7 @@ fn is_internal(metadata: &Metadata) -> bool {
         ("service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type", "private"),
     ];
     let is =
-        |(key, value): &(&str, &str)| metadata.annotations.get(*key).is_some_and(|v| v.eq_ignore_ascii_case(value));
+        |(key, value): &(&str, &str)| metadata.annotations.get(key).is_some_and(|v| v.eq_ignore_ascii_case(value));
     ANNOTATIONS.iter().any(is)
         || metadata
             .annotations

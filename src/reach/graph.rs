@@ -160,11 +160,11 @@ impl Graph {
                             }
                             let flow = gathered.entry((*from, *to)).or_default();
                             if rectangle.certain {
-                                flow.ports = flow.ports.or(rectangle.ports);
+                                flow.ports = flow.ports.or(&rectangle.ports);
                                 let pair = flow.pairs.entry((client, server)).or_default();
-                                *pair = pair.or(rectangle.ports);
+                                *pair = pair.or(&rectangle.ports);
                             } else {
-                                flow.unknown = flow.unknown.or(rectangle.ports);
+                                flow.unknown = flow.unknown.or(&rectangle.ports);
                             }
                         }
                     }

@@ -156,8 +156,8 @@ fn rectangles_are_the_pairs(cluster: &Cluster, matrix: &Matrix<'_>) {
             for rectangle in rectangles.iter().filter(|r| r.clients.contains(*from) && r.servers.contains(*to)) {
                 let to = if rectangle.certain { &mut allowed } else { &mut perhaps };
                 let before: &netcheck::reach::matrix::L4Set = to;
-                assert!(before.and(rectangle.ports).is_empty(), "rectangles overlap");
-                *to = before.or(rectangle.ports);
+                assert!(before.and(&rectangle.ports).is_empty(), "rectangles overlap");
+                *to = before.or(&rectangle.ports);
             }
             assert_eq!((&expected.allowed, &expected.unknown), (&allowed, &perhaps), "{client:?} {server:?}");
             open += u64::from(!allowed.is_empty());

@@ -15,7 +15,7 @@ use crate::policy::rule::{DomainPattern, Match, StagePolicy, Term};
 use crate::policy::{Direction, Policies};
 use crate::reach::Endpoint;
 use crate::reach::eval::EndpointKind;
-use crate::reach::matrix::{Column, Connections, L4Set, Matrix, Options, Row};
+use crate::reach::matrix::{Column, Connections, Matrix, Options, Row};
 
 /// A change with a pair of endpoints that stands for it.
 pub(super) struct Found {
@@ -429,15 +429,7 @@ fn far_end(who: &Who) -> (Party, Stand, Vec<Range>) {
 
 /// What a row lets a client do.
 fn passing(row: Option<&Row>, client: u32) -> Connections {
-    let mut out = Connections { allowed: L4Set::empty(), unknown: L4Set::empty() };
-    for part in row.iter().flat_map(|r| &r.parts) {
-        if part.allowed.contains(client) {
-            out.allowed = out.allowed.or(&part.ports);
-        } else if part.unknown.contains(client) {
-            out.unknown = out.unknown.or(&part.ports);
-        }
-    }
-    out
+    row.map_or_else(Connections::default, |row| row.of_client(client))
 }
 
 /// Groups of addresses that neither version tells apart.

@@ -1,10 +1,8 @@
 //! The matrix over ends: rectangles of clients and servers with the same answer.
 //!
 //! Ends with the same columns are one kind; servers whose columns lie in the same rows are looked at together. For each
-//! such group every column gets the answer of each row once, and clients are gathered by what their columns got. So the
-//! cost is rows times columns, never pairs of ends.
-
-use std::collections::BTreeSet;
+//! such group the columns that get anything of a row are gone through once, and the clients in them gathered by what they
+//! got. So the cost is what is open, by columns, never pairs of ends.
 
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -60,35 +58,27 @@ pub(super) struct Wanted<'w> {
     pub(super) ports: Option<&'w L4Set>,
 }
 
-/// What each column gets of one row: an index into the distinct answers.
+/// What columns get of one row: indices into its answers, by column. Columns that get nothing are left out.
 struct Spread {
-    of: Vec<u32>,
+    of: Vec<(u32, u32)>,
     answers: Vec<Answer>,
 }
 
-fn spread(row: Option<&Row>, columns: u32) -> Spread {
-    let mut of = vec![0u32; columns as usize];
-    let mut answers: Vec<Answer> = vec![Answer::default()];
-    let Some(row) = row else { return Spread { of, answers } };
-    for part in &row.parts {
-        for (clients, certain) in [(&part.allowed, true), (&part.unknown, false)] {
-            let mut next: FxHashMap<u32, u32> = FxHashMap::default();
-            for client in clients.iter() {
-                let before = of[client as usize];
-                of[client as usize] = *next.entry(before).or_insert_with(|| {
-                    let (mut allowed, mut unknown) = answers[before as usize].clone();
-                    if certain {
-                        allowed = allowed.or(&part.ports);
-                    } else {
-                        unknown = unknown.or(&part.ports);
-                    }
-                    answers.push((allowed, unknown));
-                    answers.len() as u32 - 1
-                });
-            }
+impl Spread {
+    fn new(matrix: &Matrix<'_>, row: Option<&Row>) -> Self {
+        let (mut of, mut answers) = (Vec::new(), vec![Answer::default()]);
+        for answer in row.map(|row| matrix.answers(row)).unwrap_or_default() {
+            of.extend(answer.clients.iter().map(|column| (column, answers.len() as u32)));
+            answers.push((answer.connections.allowed, answer.connections.unknown));
         }
+        of.sort_unstable();
+        Self { of, answers }
     }
-    Spread { of, answers }
+
+    /// The answer for a column; the first is that of columns that get nothing.
+    fn of(&self, column: u32) -> u32 {
+        self.of.binary_search_by_key(&column, |(c, _)| *c).map_or(0, |at| self.of[at].1)
+    }
 }
 
 /// Ends with the same columns.
@@ -96,6 +86,17 @@ struct Kinds {
     columns: Vec<Vec<u32>>,
     members: Vec<Vec<u32>>,
     pods: Vec<bool>,
+}
+
+impl Kinds {
+    /// The kinds that have a part in each column.
+    fn by_column(&self, columns: u32) -> Vec<Vec<u32>> {
+        let mut out = vec![Vec::new(); columns as usize];
+        for (kind, of) in self.columns.iter().enumerate() {
+            of.iter().for_each(|column| out[*column as usize].push(kind as u32));
+        }
+        out
+    }
 }
 
 fn kinds(ends: &[End], wanted: &dyn Fn(u32) -> bool, here: Option<&dyn Fn(u32) -> bool>) -> Kinds {
@@ -134,6 +135,7 @@ pub(super) fn edges(matrix: &Matrix<'_>, ends: &[End], wanted: &Wanted<'_>) -> V
     }
     let mut groups: Vec<(Concerned, Vec<usize>)> = groups.into_iter().collect();
     groups.sort();
+    let by_column = clients.by_column(matrix.len());
     let found: Vec<Vec<Edge>> = groups
         .par_iter()
         .map(|((rows, pods, asked), kinds)| {
@@ -142,7 +144,7 @@ pub(super) fn edges(matrix: &Matrix<'_>, ends: &[End], wanted: &Wanted<'_>) -> V
                 all.sort_unstable();
                 all
             };
-            group(matrix, &clients, rows, wanted, (*pods, *asked))
+            group(matrix, (&clients, &by_column), rows, wanted, (*pods, *asked))
                 .into_iter()
                 .map(|(ports, clients)| Edge { clients, servers: members(), ports })
                 .collect()
@@ -169,15 +171,20 @@ pub(super) fn edges(matrix: &Matrix<'_>, ends: &[End], wanted: &Wanted<'_>) -> V
 /// The clients of a group of servers, by ports.
 fn group(
     matrix: &Matrix<'_>,
-    clients: &Kinds,
+    (clients, by_column): (&Kinds, &[Vec<u32>]),
     rows: &[u32],
     wanted: &Wanted<'_>,
     (pods, asked): (bool, bool),
 ) -> Vec<(Ports, Vec<u32>)> {
-    let spreads: Vec<Spread> = rows.iter().map(|r| spread(matrix.rows().get(*r as usize), matrix.len())).collect();
-    let mut known: FxHashMap<BTreeSet<(usize, u32)>, Ports> = FxHashMap::default();
+    let spreads: Vec<Spread> = rows.iter().map(|r| Spread::new(matrix, matrix.rows().get(*r as usize))).collect();
+    let columns = spreads.iter().flat_map(|s| &s.of).map(|(column, _)| *column);
+    let mut kinds: Vec<u32> = columns.flat_map(|column| &by_column[column as usize]).copied().collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let mut known: FxHashMap<Vec<(u32, u32)>, Ports> = FxHashMap::default();
     let mut out: FxHashMap<Ports, Vec<u32>> = FxHashMap::default();
-    for (kind, columns) in clients.columns.iter().enumerate() {
+    for kind in kinds {
+        let kind = kind as usize;
         // Policies concern pods: what passes between two ends that are none isn't known here.
         if !pods && !clients.pods[kind] {
             continue;
@@ -186,14 +193,21 @@ fn group(
         if !asked && !members.first().is_some_and(|e| (wanted.here)(*e)) {
             continue;
         }
-        let key: BTreeSet<(usize, u32)> =
-            columns.iter().flat_map(|c| spreads.iter().enumerate().map(|(row, s)| (row, s.of[*c as usize]))).collect();
+        let mut key: Vec<(u32, u32)> = clients.columns[kind]
+            .iter()
+            .flat_map(|c| spreads.iter().enumerate().map(|(row, s)| (row as u32, s.of(*c))))
+            .collect();
+        key.sort_unstable();
+        key.dedup();
         let ports = known.entry(key).or_insert_with_key(|key| {
-            let all = Ports::over(key.iter().map(|(row, answer)| &spreads[*row].answers[*answer as usize]));
+            let all = Ports::over(key.iter().map(|(row, answer)| &spreads[*row as usize].answers[*answer as usize]));
             wanted.ports.map_or(all.clone(), |p| all.within(p))
         });
         if !ports.is_empty() {
-            out.entry(ports.clone()).or_default().extend(members);
+            match out.get_mut(ports) {
+                Some(all) => all.extend(members),
+                None => drop(out.insert(ports.clone(), members.clone())),
+            }
         }
     }
     for members in out.values_mut() {

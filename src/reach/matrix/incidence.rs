@@ -1,5 +1,9 @@
 //! The other way round: from "which columns are in each set" to "which sets hold each column".
 
+use std::hash::BuildHasher;
+
+use rustc_hash::FxBuildHasher;
+
 use super::sets::{Set, words};
 
 /// For each column, the sets that hold it.
@@ -76,22 +80,40 @@ impl Incidence {
         )
     }
 
+    /// A number that columns in the same sets share.
+    pub(super) fn hash(&self, column: u32) -> u64 {
+        FxBuildHasher.hash_one(self.key(column))
+    }
+
+    /// Whether a set that holds a column passes a test.
+    pub(super) fn any(&self, column: u32, test: impl Fn(u32) -> bool) -> bool {
+        let (list, bits) = self.key(column);
+        let large = |at: usize| test(self.large[at]);
+        list.iter().any(|i| test(*i)) || bits.iter().enumerate().any(|(at, word)| of_word(at, *word).any(large))
+    }
+
     /// The sets that hold a column, in order.
     pub(super) fn of(&self, column: u32) -> Vec<u32> {
         let (list, bits) = self.key(column);
         let mut out = list.to_vec();
         if self.width > 0 {
             for (at, word) in bits.iter().enumerate() {
-                let mut rest = *word;
-                while rest != 0 {
-                    out.push(self.large[at * 64 + rest.trailing_zeros() as usize]);
-                    rest &= rest - 1;
-                }
+                out.extend(of_word(at, *word).map(|index| self.large[index]));
             }
             out.sort_unstable();
         }
         out
     }
+}
+
+/// The places of the bits of a word.
+fn of_word(at: usize, word: u64) -> impl Iterator<Item = usize> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let bit = (rest != 0).then(|| rest.trailing_zeros())?;
+        rest &= rest - 1;
+        Some(at * 64 + bit as usize)
+    })
 }
 
 /// Transposes a 64 × 64 bit matrix, the least significant bit being column 0 (after Hacker's Delight, 7-3).

@@ -1,8 +1,10 @@
 //! One direction for one server: which clients pass, on which ports.
 //!
-//! Servers that the same items concern share a leg. A leg runs the stages on whole sets of clients, once for each group of
-//! ports that the same items hold, with the same sets of possible results as the single-flow evaluator: what can't be told
-//! to match adds its result and stays undecided.
+//! Servers that the same items concern share a leg. Stages with an order run on whole sets of clients, once for each group
+//! of ports that the same items hold, with the same sets of possible results as the single-flow evaluator: what can't be
+//! told to match adds its result and stays undecided. Of rules that only allow, the order doesn't matter: the stage that
+//! has most of them is left out of that, and its rules are joined to what the others come to as they are, each a set of
+//! clients on a set of ports.
 
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -10,14 +12,12 @@ use rustc_hash::FxHashMap;
 use super::columns::{Column, Columns, Relation};
 use super::incidence::Incidence;
 use super::ports::{L4Set, RulePorts, atoms};
+use super::products::{Leg, push};
 use super::rules::{Act, Item, StageItems};
 use super::sets::Set;
 use super::terms::Matched;
 use crate::model::ContainerPort;
 use crate::policy::rule::{Combine, Direction};
-
-/// Clients by ports: disjoint port sets that together hold every port.
-pub(super) type Leg = Vec<(L4Set, Matched)>;
 
 /// Whether traffic between a pod and its own node passes unasked (SEMANTICS 44), under the compositions of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +38,12 @@ pub(super) struct Legs {
     pub(super) of: Vec<u32>,
 }
 
+impl Legs {
+    pub(super) fn of_server(&self, server: usize) -> &Leg {
+        &self.legs[self.of[server] as usize]
+    }
+}
+
 /// Everything a leg is worked out from.
 pub(super) struct Work<'w> {
     pub(super) columns: &'w Columns,
@@ -49,16 +55,33 @@ pub(super) struct Work<'w> {
     pub(super) own_node: OwnNode,
 }
 
-/// What tells legs apart.
-#[derive(PartialEq, Eq, Hash)]
+/// What tells legs apart, besides the items.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
-    list: Vec<u32>,
-    bits: Vec<u64>,
     /// Two bits a stage: isolated, skipped.
     flags: u64,
     /// The server's named ports, where an item asks for one.
     named: Option<u32>,
     place: Place,
+}
+
+/// What the stages come to on some ports without the rules of the stage that is left out.
+struct Base {
+    ports: L4Set,
+    result: Matched,
+    /// Clients that a stage before it may have denied.
+    denied: Set,
+    /// Clients that a stage before it may have allowed or left to it.
+    kept: Set,
+    /// Clients that may have been left to it.
+    open: Set,
+}
+
+/// Items of a server by their ports.
+struct Joined<'i> {
+    ports: L4Set,
+    yes: Vec<&'i Set>,
+    maybe: Vec<&'i Set>,
 }
 
 /// What a server is, as far as exemptions go.
@@ -70,9 +93,27 @@ enum Place {
     Elsewhere,
 }
 
+/// What all legs of a direction are worked out with.
+struct Context<'i> {
+    items: &'i [&'i Item],
+    /// The ports of each item, where they don't depend on the server.
+    fixed: &'i [Option<L4Set>],
+    /// Where the items of each stage end.
+    ends: &'i [u32],
+    apart: Option<usize>,
+    bare: &'i FxHashMap<(u64, Place), Base>,
+}
+
 impl Work<'_> {
     fn n(&self) -> u32 {
         self.columns.universe
+    }
+
+    /// The stage whose rules are joined as they are: of those that only allow, the one with most.
+    fn apart(&self) -> Option<usize> {
+        let can = |stage: &StageItems| stage.only_allows && stage.skipped.is_empty() && !stage.items.is_empty();
+        let stages = self.stages.iter().enumerate().filter(|(_, s)| can(s));
+        stages.max_by_key(|(_, s)| s.items.len()).map(|(at, _)| at)
     }
 
     /// Works out every distinct leg.
@@ -87,38 +128,76 @@ impl Work<'_> {
             possible.iter().chain(items.iter().map(|i| &i.servers.maybe)).collect()
         };
         let incidence = Incidence::new(&servers, self.n());
-        let concerned = |server: u32| {
-            let mut all = incidence.of(server);
-            all.truncate(all.partition_point(|i| (*i as usize) < items.len()));
-            all
-        };
         let asks_names: Vec<bool> = items.iter().map(|i| !self.ports[i.ports as usize].named.is_empty()).collect();
         let any_names = asks_names.iter().any(|a| *a);
-        let mut ids: FxHashMap<Key, u32> = FxHashMap::default();
-        let mut examples: Vec<u32> = Vec::new();
+        let asks = |item: u32| asks_names.get(item as usize).is_some_and(|a| *a);
+        let mut first: FxHashMap<(u64, Key), u32> = FxHashMap::default();
+        // Legs whose items hash alike follow each other.
+        let mut next: Vec<Option<u32>> = Vec::new();
+        let mut examples: Vec<(u32, Key)> = Vec::new();
         let mut of = Vec::with_capacity(self.n() as usize);
         for server in 0..self.n() {
-            let (list, bits) = incidence.key(server);
-            let place = self.place(server);
             let named = match self.columns.column(server) {
-                Column::Pods(class) if any_names && concerned(server).iter().any(|i| asks_names[*i as usize]) => {
+                Column::Pods(class) if any_names && incidence.any(server, asks) => {
                     Some(self.columns.classes[class as usize].named)
                 }
                 _ => None,
             };
-            let flags = self.flags(server);
-            let key = Key { list: list.to_vec(), bits: bits.to_vec(), flags, named, place };
-            let next = examples.len() as u32;
-            let id = *ids.entry(key).or_insert(next);
-            if id == next {
-                examples.push(server);
+            let key = Key { flags: self.flags(server), named, place: self.place(server) };
+            let new = examples.len() as u32;
+            let mut id = *first.entry((incidence.hash(server), key)).or_insert(new);
+            while id != new && incidence.key(examples[id as usize].0) != incidence.key(server) {
+                id = *next[id as usize].get_or_insert(new);
+            }
+            if id == new {
+                examples.push((server, key));
+                next.push(None);
             }
             of.push(id);
         }
-        drop(ids);
-        let legs =
-            examples.par_iter().with_min_len(32).map(|server| self.leg(*server, &concerned(*server), &items)).collect();
+        let apart = self.apart();
+        let mut ends = Vec::with_capacity(self.stages.len());
+        let mut total = 0;
+        for stage in self.stages {
+            total += stage.items.len() as u32;
+            ends.push(total);
+        }
+        // What the stages come to where no rule but those of the stage left out concerns the server.
+        let mut bare: FxHashMap<(u64, Place), Base> = FxHashMap::default();
+        for (server, key) in &examples {
+            bare.entry((key.flags, key.place)).or_insert_with(|| self.base(*server, L4Set::all(), &[], &ends, apart));
+        }
+        // Equal ports become one piece of memory: they are compared at a glance.
+        let mut shared: FxHashMap<L4Set, L4Set> = FxHashMap::default();
+        let mut resolved: FxHashMap<(u32, &Option<L4Set>), L4Set> = FxHashMap::default();
+        let fixed: Vec<Option<L4Set>> = items
+            .iter()
+            .zip(&asks_names)
+            .map(|(item, asks)| {
+                let on_any = || {
+                    let set = self.ports_of(item, None);
+                    shared.entry(set.clone()).or_insert(set).clone()
+                };
+                (!asks).then(|| resolved.entry((item.ports, &item.only)).or_insert_with(on_any).clone())
+            })
+            .collect();
+        let context = Context { items: &items, fixed: &fixed, ends: &ends, apart, bare: &bare };
+        let legs = examples
+            .par_iter()
+            .with_min_len(32)
+            .map(|(server, key)| {
+                let mut concerned = incidence.of(*server);
+                concerned.truncate(concerned.partition_point(|i| (*i as usize) < items.len()));
+                self.leg(*server, *key, &concerned, &context)
+            })
+            .collect();
         Legs { legs, of }
+    }
+
+    /// The ports of an item on a server that declares these.
+    fn ports_of(&self, item: &Item, declared: Option<&[ContainerPort]>) -> L4Set {
+        let set = self.ports[item.ports as usize].on(declared);
+        item.only.as_ref().map_or(set.clone(), |only| set.and(only))
     }
 
     fn place(&self, server: u32) -> Place {
@@ -141,101 +220,160 @@ impl Work<'_> {
         })
     }
 
-    fn leg(&self, server: u32, concerned: &[u32], items: &[&Item]) -> Leg {
+    fn leg(&self, server: u32, key: Key, concerned: &[u32], context: &Context<'_>) -> Leg {
         let n = self.n();
-        let place = self.place(server);
-        let open = || vec![(L4Set::all(), Matched::all(n))];
-        match (self.direction, place) {
+        match (self.direction, key.place) {
             // Policies apply to pods (46).
-            (Direction::Ingress, Place::OwnNode | Place::UnknownNode | Place::Elsewhere) => return open(),
-            (Direction::Egress, Place::OwnNode) if self.own_node == OwnNode::Exempt => return open(),
+            (Direction::Ingress, Place::OwnNode | Place::UnknownNode | Place::Elsewhere) => return Leg::open(n),
+            (Direction::Egress, Place::OwnNode) if self.own_node == OwnNode::Exempt => return Leg::open(n),
             _ => {}
         }
-        let declared = match self.columns.column(server) {
-            Column::Pods(class) => {
-                self.declared.get(self.columns.classes[class as usize].named as usize).map(Vec::as_slice)
-            }
-            _ => None,
+        let declared = key.named.and_then(|list| self.declared.get(list as usize)).map(Vec::as_slice);
+        let ports = |index: u32| match &context.fixed[index as usize] {
+            Some(fixed) => fixed.clone(),
+            None => self.ports_of(context.items[index as usize], declared),
         };
-        let mut ports: Vec<(u32, &Option<L4Set>, L4Set)> = Vec::new();
-        let mut concern: Vec<(usize, &Item)> = Vec::with_capacity(concerned.len());
-        for index in concerned {
-            let item = items[*index as usize];
-            let at = match ports.iter().position(|(id, only, _)| *id == item.ports && **only == item.only) {
-                Some(at) => at,
-                None => {
-                    let mut set = self.ports[item.ports as usize].on(declared);
-                    if let Some(only) = &item.only {
-                        set = set.and(only);
-                    }
-                    ports.push((item.ports, &item.only, set));
-                    ports.len() - 1
+        let apart = match context.apart {
+            None => 0..0,
+            Some(stage) => {
+                let start = stage.checked_sub(1).map_or(0, |before| context.ends[before]);
+                let at = |item: u32| concerned.partition_point(|i| *i < item);
+                at(start)..at(context.ends[stage])
+            }
+        };
+        let mut out = Leg::default();
+        let mut ordered: Vec<(u32, L4Set)> = Vec::new();
+        for index in concerned[..apart.start].iter().chain(&concerned[apart.end..]) {
+            ordered.push((*index, ports(*index)));
+        }
+        let made: Vec<Base>;
+        let bases = match context.bare.get(&(key.flags, key.place)) {
+            Some(bare) if ordered.is_empty() => std::slice::from_ref(bare),
+            _ => {
+                made = self.bases(server, &ordered, context);
+                &made
+            }
+        };
+        for base in bases {
+            push(&mut out.yes, base.ports.clone(), base.result.yes.clone());
+            push(&mut out.maybe, base.ports.clone(), base.result.maybe.clone());
+        }
+        for joined in self.joined(server, &concerned[apart], ports, context) {
+            let yes = Set::union(joined.yes, n);
+            let maybe = Set::union(joined.maybe, n);
+            for base in bases {
+                let ports = joined.ports.and(&base.ports);
+                if ports.is_empty() {
+                    continue;
                 }
-            };
-            concern.push((at, item));
-        }
-        // Items of each stage, in order: indices into `concern`.
-        let mut ends = Vec::with_capacity(self.stages.len());
-        let mut total = 0;
-        for stage in self.stages {
-            total += stage.items.len() as u32;
-            ends.push(concerned.partition_point(|i| *i < total));
-        }
-        let sets: Vec<&L4Set> = ports.iter().map(|(_, _, set)| set).collect();
-        let mut leg: Leg = Vec::new();
-        for (atom, slot) in atoms(&sets) {
-            let holds: Vec<bool> = sets.iter().map(|s| s.holds(slot)).collect();
-            let mut clients = self.decide(server, &concern, &ends, &holds);
-            self.exempt(place, &mut clients);
-            match leg.iter_mut().find(|(_, known)| *known == clients) {
-                Some((known, _)) => *known = known.or(&atom),
-                None => leg.push((atom, clients)),
+                if !base.denied.is_empty() {
+                    push(&mut out.maybe, ports.clone(), yes.and(&base.denied, n).and(&base.kept, n));
+                }
+                push(&mut out.maybe, ports.clone(), maybe.and(&base.open, n));
+                push(&mut out.yes, ports, yes.minus(&base.denied, n));
             }
         }
-        leg
+        self.exempt(key.place, &mut out);
+        out.tidied(n)
+    }
+
+    /// Items of the stage that is left out, by their ports.
+    fn joined<'i>(
+        &self,
+        server: u32,
+        concerned: &[u32],
+        ports: impl Fn(u32) -> L4Set,
+        context: &Context<'i>,
+    ) -> Vec<Joined<'i>> {
+        let mut out: Vec<Joined<'i>> = Vec::new();
+        let mut known: FxHashMap<L4Set, usize> = FxHashMap::default();
+        for index in concerned {
+            let item = context.items[*index as usize];
+            let ports = ports(*index);
+            let at = if concerned.len() <= 16 {
+                out.iter().position(|j| j.ports == ports)
+            } else {
+                let next = out.len();
+                Some(*known.entry(ports.clone()).or_insert(next)).filter(|at| *at < next)
+            };
+            let at = at.unwrap_or_else(|| {
+                out.push(Joined { ports, yes: Vec::new(), maybe: Vec::new() });
+                out.len() - 1
+            });
+            let certain = item.servers.maybe.is_empty() || item.servers.yes.contains(server);
+            if certain { &mut out[at].yes } else { &mut out[at].maybe }.push(&item.clients.yes);
+            if !item.clients.maybe.is_empty() {
+                out[at].maybe.push(&item.clients.maybe);
+            }
+        }
+        out
+    }
+
+    /// What the stages with an order come to, by groups of ports.
+    fn bases(&self, server: u32, ordered: &[(u32, L4Set)], context: &Context<'_>) -> Vec<Base> {
+        let mut sets: Vec<&L4Set> = Vec::new();
+        let mut known: FxHashMap<&L4Set, usize> = FxHashMap::default();
+        let of: Vec<usize> = ordered
+            .iter()
+            .map(|(_, ports)| {
+                *known.entry(ports).or_insert_with(|| {
+                    sets.push(ports);
+                    sets.len() - 1
+                })
+            })
+            .collect();
+        atoms(&sets)
+            .into_iter()
+            .map(|(atom, slot)| {
+                let holds: Vec<bool> = sets.iter().map(|s| s.holds(slot)).collect();
+                let here: Vec<(u32, &Item)> = ordered
+                    .iter()
+                    .zip(&of)
+                    .filter(|(_, set)| holds[**set])
+                    .map(|((index, _), _)| (*index, context.items[*index as usize]))
+                    .collect();
+                self.base(server, atom, &here, context.ends, context.apart)
+            })
+            .collect()
     }
 
     /// Traffic between a pod and its own node, where it isn't judged.
-    fn exempt(&self, place: Place, clients: &mut Matched) {
+    fn exempt(&self, place: Place, leg: &mut Leg) {
         let n = self.n();
         match (self.direction, place) {
             (Direction::Ingress, Place::Pod) if self.own_node != OwnNode::Judged => {
-                let (mut own, mut unknown) = (Vec::new(), Vec::new());
-                for node in 0..self.columns.nodes.len() as u32 {
-                    own.push(self.columns.index(Column::Nodes(node, Relation::Own)));
-                    unknown.push(self.columns.index(Column::Nodes(node, Relation::Unknown)));
-                }
-                if own.is_empty() {
-                    return;
-                }
-                let own = Set::from_sorted(own, n);
-                let mut perhaps = Set::from_sorted(unknown, n);
-                if self.own_node == OwnNode::Exempt {
-                    clients.yes = clients.yes.or(&own, n);
-                } else {
-                    perhaps = perhaps.or(&own, n);
-                }
-                clients.maybe = clients.maybe.or(&perhaps, n).minus(&clients.yes, n);
+                let nodes = 0..self.columns.nodes.len() as u32;
+                let column = |relation| move |node| self.columns.index(Column::Nodes(node, relation));
+                let own = Set::from_sorted(nodes.clone().map(column(Relation::Own)), n);
+                let unknown = Set::from_sorted(nodes.map(column(Relation::Unknown)), n);
+                let to = if self.own_node == OwnNode::Exempt { &mut leg.yes } else { &mut leg.maybe };
+                push(to, L4Set::all(), own);
+                push(&mut leg.maybe, L4Set::all(), unknown);
             }
             (Direction::Egress, Place::OwnNode) if self.own_node == OwnNode::Disputed => {
-                clients.maybe = Set::all(n).minus(&clients.yes, n);
+                push(&mut leg.maybe, L4Set::all(), Set::all(n));
             }
             (Direction::Egress, Place::UnknownNode) if self.own_node != OwnNode::Judged => {
-                clients.maybe = Set::all(n).minus(&clients.yes, n);
+                push(&mut leg.maybe, L4Set::all(), Set::all(n));
             }
             _ => {}
         }
     }
 
-    /// Runs the stages for one group of ports.
-    fn decide(&self, server: u32, concern: &[(usize, &Item)], ends: &[usize], holds: &[bool]) -> Matched {
+    /// Runs the stages for one group of ports, on which these items hold.
+    fn base(&self, server: u32, ports: L4Set, here: &[(u32, &Item)], ends: &[u32], apart: Option<usize>) -> Base {
         let n = self.n();
         let mut open = Set::all(n);
         let (mut allow, mut deny) = (Set::empty(), Set::empty());
+        let mut before: Option<(Set, Set, Set)> = None;
         let mut from = 0;
-        for (stage, end) in self.stages.iter().zip(ends) {
-            let all = &concern[from..*end];
-            from = *end;
+        for (at, (stage, end)) in self.stages.iter().zip(ends).enumerate() {
+            let to = here.partition_point(|(index, _)| index < end);
+            let all = &here[from..to];
+            from = to;
+            if apart == Some(at) {
+                before = Some((allow.clone(), deny.clone(), open.clone()));
+            }
             let (mut live, mut scan) = match self.direction {
                 Direction::Ingress if stage.skipped.contains(server) => continue,
                 Direction::Ingress => (open, Scan::default()),
@@ -245,11 +383,11 @@ impl Work<'_> {
                     (open.minus(&stage.skipped, n), Scan { next, ..Scan::default() })
                 }
             };
-            let here = all.iter().filter(|(ports, _)| holds[*ports]).map(|(_, item)| *item);
+            let items = all.iter().map(|(_, item)| *item);
             if stage.only_allows {
-                scan.union_of_allows(here, server, &mut live, n);
+                scan.union_of_allows(items, server, &mut live, n);
             } else {
-                scan.in_order(here, stage.combine, server, &mut live, n);
+                scan.in_order(items, stage.combine, server, &mut live, n);
             }
             if !stage.denies {
                 scan.next = scan.next.or(&live, n);
@@ -270,9 +408,11 @@ impl Work<'_> {
                 break;
             }
         }
+        let (kept, denied, left) = before.unwrap_or_else(|| (allow.clone(), deny.clone(), open.clone()));
         // After the last stage: allowed.
         let allow = allow.or(&open, n);
-        Matched { yes: allow.minus(&deny, n), maybe: allow.and(&deny, n) }
+        let result = Matched { yes: allow.minus(&deny, n), maybe: allow.and(&deny, n) };
+        Base { ports, result, denied, kept: kept.or(&left, n), open: left }
     }
 }
 

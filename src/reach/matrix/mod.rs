@@ -14,8 +14,11 @@
 mod addresses;
 mod columns;
 mod incidence;
+mod layers;
 mod legs;
 mod ports;
+mod products;
+mod rows;
 mod rules;
 mod sets;
 mod terms;
@@ -24,20 +27,21 @@ mod vocabulary;
 use std::net::IpAddr;
 
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
 
 use self::columns::Columns;
-use self::legs::{Leg, Legs, OwnNode, Work};
-use self::rules::{Compiled, Lowering, Sharing, StageItems};
-use self::terms::{Index, Matched};
+use self::legs::{Legs, Work};
+use self::rows::Taint;
+use self::rules::Compiled;
+use self::terms::Index;
 use super::eval::{Endpoint, Outcome};
 use crate::model::{Cluster, ContainerKind, ContainerPort, NamespaceId, PodId, Protocol};
 use crate::policy::profile::compose;
 use crate::policy::rule::{Direction, DomainPattern};
-use crate::policy::{Choices, Composition, Policies, Profile};
+use crate::policy::{Composition, Policies, Profile};
 
 pub use columns::{Column, Relation};
 pub use ports::{L4Set, PROTOCOLS};
+pub use rows::{Answer, Part, Row};
 pub use sets::Set;
 
 /// What a matrix covers.
@@ -48,7 +52,7 @@ pub struct Options {
 }
 
 /// What two endpoints may say to each other.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Connections {
     /// Allowed.
     pub allowed: L4Set,
@@ -67,37 +71,24 @@ impl Connections {
             Outcome::Denied
         }
     }
-}
 
-/// Ports of a row, and its clients.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Ports; those of different parts of a row don't overlap.
-    pub ports: L4Set,
-    /// Clients that pass.
-    pub allowed: Set,
-    /// Clients for which it can't be told.
-    pub unknown: Set,
-}
-
-/// Servers with the same clients.
-#[derive(Clone, Debug)]
-pub struct Row {
-    /// The servers.
-    pub servers: Set,
-    /// Who reaches them; ports on which nobody does are left out.
-    pub parts: Vec<Part>,
+    /// What is allowed is not unknown.
+    fn settle(&mut self) {
+        if !self.unknown.is_empty() && !self.allowed.is_empty() {
+            self.unknown = self.unknown.minus(&self.allowed);
+        }
+    }
 }
 
 /// Clients that reach servers on ports: every one of them each of them, but pods themselves, which they always reach.
-#[derive(Clone, Copy, Debug)]
-pub struct Rectangle<'m> {
+#[derive(Clone, Debug)]
+pub struct Rectangle {
     /// Clients.
-    pub clients: &'m Set,
+    pub clients: Set,
     /// Servers.
-    pub servers: &'m Set,
+    pub servers: Set,
     /// Ports.
-    pub ports: &'m L4Set,
+    pub ports: L4Set,
     /// Whether it is certain.
     pub certain: bool,
 }
@@ -113,7 +104,7 @@ pub struct Counts {
     pub columns: u64,
     /// Distinct rows.
     pub rows: u64,
-    /// Rectangles.
+    /// Parts of the rows: rectangles of clients, servers and ports, which may overlap.
     pub rectangles: u64,
     /// Ordered pairs of different pods with at least one port open for sure.
     pub open_pairs: u64,
@@ -128,65 +119,6 @@ pub struct Matrix<'a> {
     columns: Columns,
     rows: Vec<Row>,
     row_of: Vec<u32>,
-}
-
-/// Compositions that differ in nothing a class of pods can see, as one.
-struct Layer<'c> {
-    choices: Choices,
-    composition: &'c Composition,
-    /// For ingress and for egress. Only one of the two has a pod at the near end and its node at the far one, so that how
-    /// they go together makes no difference.
-    own_node: [OwnNode; 2],
-}
-
-/// A layer that was worked out: another that comes to the same is skipped.
-#[derive(PartialEq)]
-struct Done {
-    end_port: bool,
-    init: bool,
-    own_node: [OwnNode; 2],
-    ingress: Vec<StageItems>,
-    egress: Vec<StageItems>,
-}
-
-/// What the policies and pods give the choices to tell apart.
-struct Asked {
-    ip_blocks: bool,
-    end_ports: bool,
-    init_ports: bool,
-}
-
-fn layers(compositions: &[Composition], asked: Asked) -> Vec<Layer<'_>> {
-    let mut out: Vec<Layer<'_>> = Vec::new();
-    for composition in compositions {
-        let mut choices = composition.choices;
-        let own_node = [choices.own_node_ingress, choices.own_node_egress]
-            .map(|judged| if judged { OwnNode::Judged } else { OwnNode::Exempt });
-        choices.own_node_ingress = false;
-        choices.own_node_egress = false;
-        // A pod's way to itself through a Service isn't covered.
-        choices.hairpin = false;
-        if !asked.ip_blocks {
-            choices.ip_block = crate::policy::rule::Classes::ALL;
-        }
-        if !asked.end_ports {
-            choices.end_port = true;
-        }
-        if !asked.init_ports {
-            choices.init_container_ports = false;
-        }
-        match out.iter_mut().find(|l| l.choices == choices) {
-            Some(layer) => {
-                for (known, other) in layer.own_node.iter_mut().zip(own_node) {
-                    if *known != other {
-                        *known = OwnNode::Disputed;
-                    }
-                }
-            }
-            None => out.push(Layer { choices, composition, own_node }),
-        }
-    }
-    out
 }
 
 impl<'a> Matrix<'a> {
@@ -204,28 +136,9 @@ impl<'a> Matrix<'a> {
         let n = columns.universe;
         let index = Index::new(cluster, &vocabulary, &columns);
         let declared = declared(&columns);
-        let asked = Asked {
-            ip_blocks: rules::has_ip_blocks(&compiled),
-            end_ports: rules::has_end_ports(&compiled),
-            init_ports: columns.named.iter().flatten().any(|(_, _, _, init)| *init),
-        };
-        let layers = layers(compositions, asked);
-        let mut sharing = Sharing::default();
-        let mut lowered: Vec<Lowering<'_, '_>> = Vec::new();
-        let mut done: Vec<Done> = Vec::new();
         let mut legs: Vec<[Legs; 2]> = Vec::new();
-        for layer in &layers {
-            let before = lowered.first();
-            let lowering = Lowering::new(&compiled, &index, n, layer.choices.ip_block, before, &mut sharing);
-            let ingress = lowering.stages(layer.composition, Direction::Ingress);
-            let egress = lowering.stages(layer.composition, Direction::Egress);
-            lowered.push(lowering);
-            let (end_port, init) = (layer.choices.end_port, layer.choices.init_container_ports);
-            let this = Done { end_port, init, own_node: layer.own_node, ingress, egress };
-            if done.contains(&this) {
-                continue;
-            }
-            let ports = rules::rule_ports(&compiled, end_port, init);
+        for layer in layers::of(compositions, &compiled, &index, &columns) {
+            let ports = rules::rule_ports(&compiled, layer.end_port, layer.init);
             let work = |stages, direction| Work {
                 columns: &columns,
                 stages,
@@ -234,15 +147,14 @@ impl<'a> Matrix<'a> {
                 direction,
                 own_node: layer.own_node[usize::from(direction == Direction::Egress)],
             };
-            let (i, e) = rayon::join(
-                || work(this.ingress.as_slice(), Direction::Ingress).legs(),
-                || work(this.egress.as_slice(), Direction::Egress).legs(),
+            let (ingress, egress) = rayon::join(
+                || work(layer.ingress.as_slice(), Direction::Ingress).legs(),
+                || work(layer.egress.as_slice(), Direction::Egress).legs(),
             );
-            legs.push([i, e]);
-            done.push(this);
+            legs.push([ingress, egress]);
         }
         let taint = Taint::new(cluster, policies, &columns);
-        let (rows, row_of) = rows(&legs, &taint, n);
+        let (rows, row_of) = rows::rows(&legs, &taint, n);
         Self { cluster, columns, rows, row_of }
     }
 
@@ -251,19 +163,24 @@ impl<'a> Matrix<'a> {
         &self.rows
     }
 
-    /// Everything that is open or may be, as rectangles. Ordered by rows.
-    pub fn rectangles(&self) -> impl Iterator<Item = Rectangle<'_>> {
-        self.rows.iter().flat_map(|row| {
-            row.parts.iter().flat_map(move |part| {
-                [(&part.allowed, true), (&part.unknown, false)]
-                    .into_iter()
-                    .filter(|(clients, _)| !clients.is_empty())
-                    .map(move |(clients, certain)| Rectangle {
-                        clients,
-                        servers: &row.servers,
-                        ports: &part.ports,
+    /// The clients of a row by what they get: whoever gets anything is in one answer.
+    pub fn answers(&self, row: &Row) -> Vec<Answer> {
+        row.answers(self.columns.universe)
+    }
+
+    /// Everything that is open or may be, as rectangles that don't overlap. Ordered by rows.
+    pub fn rectangles(&self) -> impl Iterator<Item = Rectangle> + '_ {
+        self.rows.iter().flat_map(move |row| {
+            self.answers(row).into_iter().flat_map(move |answer| {
+                let Connections { allowed, unknown } = answer.connections;
+                [(allowed, true), (unknown, false)].into_iter().filter(|(ports, _)| !ports.is_empty()).map(
+                    move |(ports, certain)| Rectangle {
+                        clients: answer.clients.clone(),
+                        servers: row.servers.clone(),
+                        ports,
                         certain,
-                    })
+                    },
+                )
             })
         })
     }
@@ -354,16 +271,7 @@ impl<'a> Matrix<'a> {
 
     /// What may pass from one column to another.
     pub fn at(&self, client: u32, server: u32) -> Connections {
-        let mut out = Connections::default();
-        let Some(row) = self.row_of(server) else { return out };
-        for part in &row.parts {
-            if part.allowed.contains(client) {
-                out.allowed = out.allowed.or(&part.ports);
-            } else if part.unknown.contains(client) {
-                out.unknown = out.unknown.or(&part.ports);
-            }
-        }
-        out
+        self.row_of(server).map_or_else(Connections::default, |row| row.of_client(client))
     }
 
     /// The index of a server's row.
@@ -384,31 +292,43 @@ impl<'a> Matrix<'a> {
     /// Sizes, and how many pairs of pods are open.
     pub fn counts(&self) -> Counts {
         let n = self.columns.universe;
+        let classes = self.columns.pod_classes();
+        let pods = Set::range(0, classes);
+        // Pods before each class.
+        let before: Vec<u64> = std::iter::once(0)
+            .chain((0..classes).scan(0, |sum, class| {
+                *sum += self.weight(class);
+                Some(*sum)
+            }))
+            .collect();
+        let within = |set: &Set| {
+            let mut sum = 0;
+            set.and(&pods, n).each_run(|(start, end)| sum += before[end as usize] - before[start as usize]);
+            sum
+        };
         let pairs: Vec<(u64, u64)> = self
             .rows
             .par_iter()
             .map(|row| {
+                let servers = row.servers.and(&pods, n);
+                if servers.is_empty() {
+                    return (0, 0);
+                }
                 let open = Set::union(row.parts.iter().map(|p| &p.allowed), n);
                 let unknown = Set::union(row.parts.iter().map(|p| &p.unknown), n).minus(&open, n);
                 let count = |clients: &Set| {
-                    let total: u64 = clients.iter().map(|c| self.weight(c)).sum();
-                    row.servers
-                        .iter()
-                        .map(|server| {
-                            let itself = u64::from(clients.contains(server));
-                            self.weight(server) * total.saturating_sub(itself)
-                        })
-                        .sum::<u64>()
+                    let itself: u64 = servers.and(clients, n).iter().map(|s| self.weight(s)).sum();
+                    within(&servers) * within(clients) - itself
                 };
                 (count(&open), count(&unknown))
             })
             .collect();
         Counts {
-            pods: (0..self.columns.pod_classes()).map(|c| self.weight(c)).sum(),
-            pod_classes: u64::from(self.columns.pod_classes()),
+            pods: within(&pods),
+            pod_classes: u64::from(classes),
             columns: u64::from(n),
             rows: self.rows.len() as u64,
-            rectangles: self.rectangles().count() as u64,
+            rectangles: self.rows.iter().map(|r| r.parts.len() as u64).sum(),
             open_pairs: pairs.iter().map(|p| p.0).sum(),
             unknown_pairs: pairs.iter().map(|p| p.1).sum(),
         }
@@ -424,123 +344,4 @@ fn declared(columns: &Columns) -> Vec<Vec<ContainerPort>> {
         container: if *init { ContainerKind::Init } else { ContainerKind::Regular },
     };
     columns.named.iter().map(|list| list.iter().map(port).collect()).collect()
-}
-
-/// Pods that a policy which can't be evaluated may touch: it may allow what is denied, or deny what is allowed.
-struct Taint {
-    pods: Set,
-}
-
-impl Taint {
-    fn new(cluster: &Cluster, policies: &Policies, columns: &Columns) -> Self {
-        let n = columns.universe;
-        let mut touched: Vec<(u32, u32)> = Vec::new();
-        for policy in &policies.unsupported {
-            match policy.namespace {
-                None => touched.push((0, columns.pod_classes())),
-                Some(namespace) if namespace.index() < cluster.namespaces.len() => {
-                    touched.push(columns.of_namespace[namespace.index()]);
-                }
-                Some(_) => {}
-            }
-        }
-        touched.sort_unstable();
-        Self { pods: Set::from_sorted_runs(touched, n) }
-    }
-
-    fn apply(&self, server_is_touched: bool, parts: &mut Vec<Part>, n: u32) {
-        if self.pods.is_empty() {
-            return;
-        }
-        if server_is_touched {
-            *parts = vec![Part { ports: L4Set::all(), allowed: Set::empty(), unknown: Set::all(n) }];
-            return;
-        }
-        let mut covered = L4Set::empty();
-        for part in parts.iter_mut() {
-            part.allowed = part.allowed.minus(&self.pods, n);
-            part.unknown = part.unknown.or(&self.pods, n);
-            covered = covered.or(&part.ports);
-        }
-        let rest = L4Set::all().minus(&covered);
-        if !rest.is_empty() {
-            parts.push(Part { ports: rest, allowed: Set::empty(), unknown: self.pods.clone() });
-        }
-    }
-}
-
-/// Joins the legs of every layer into rows; equal ones are worked out once.
-fn rows(legs: &[[Legs; 2]], taint: &Taint, n: u32) -> (Vec<Row>, Vec<u32>) {
-    let mut ids: FxHashMap<(Vec<u32>, bool), u32> = FxHashMap::default();
-    let mut keys: Vec<(Vec<u32>, bool)> = Vec::new();
-    let mut servers: Vec<Vec<u32>> = Vec::new();
-    let mut row_of = Vec::with_capacity(n as usize);
-    for server in 0..n {
-        let of: Vec<u32> = legs.iter().flatten().map(|l| l.of[server as usize]).collect();
-        let key = (of, taint.pods.contains(server));
-        let id = match ids.get(&key) {
-            Some(known) => *known,
-            None => {
-                let id = keys.len() as u32;
-                keys.push(key.clone());
-                servers.push(Vec::new());
-                ids.insert(key, id);
-                id
-            }
-        };
-        servers[id as usize].push(server);
-        row_of.push(id);
-    }
-    let rows =
-        keys.par_iter()
-            .zip(servers)
-            .with_min_len(64)
-            .map(|((of, touched), servers)| {
-                let mut layers = legs.iter().zip(of.chunks(2)).map(|([ingress, egress], of)| {
-                    both(&ingress.legs[of[0] as usize], &egress.legs[of[1] as usize], n)
-                });
-                let first = layers.next().unwrap_or_else(|| vec![(L4Set::all(), Matched::all(n))]);
-                let joined = layers.fold(first, |so_far, next| agree(&so_far, &next, n));
-                let mut parts: Vec<Part> = joined
-                    .into_iter()
-                    .filter(|(_, clients)| !clients.is_empty())
-                    .map(|(ports, clients)| Part { ports, allowed: clients.yes, unknown: clients.maybe })
-                    .collect();
-                taint.apply(*touched, &mut parts, n);
-                Row { servers: Set::from_sorted(servers, n), parts }
-            })
-            .collect();
-    (rows, row_of)
-}
-
-fn join(a: &Leg, b: &Leg, with: impl Fn(&Matched, &Matched) -> Matched) -> Leg {
-    let mut out: Leg = Vec::new();
-    for (x, left) in a {
-        for (y, right) in b {
-            let ports = x.and(y);
-            if ports.is_empty() {
-                continue;
-            }
-            let clients = with(left, right);
-            match out.iter_mut().find(|(_, known)| *known == clients) {
-                Some((known, _)) => *known = known.or(&ports),
-                None => out.push((ports, clients)),
-            }
-        }
-    }
-    out
-}
-
-/// A flow needs the client's egress and the server's ingress (SEMANTICS 6).
-fn both(ingress: &Leg, egress: &Leg, n: u32) -> Leg {
-    join(ingress, egress, |a, b| a.and(b, n))
-}
-
-/// What all choices of a profile agree on; the rest can't be told.
-fn agree(a: &Leg, b: &Leg, n: u32) -> Leg {
-    join(a, b, |a, b| {
-        let yes = a.yes.and(&b.yes, n);
-        let maybe = a.possible(n).or(&b.possible(n), n).minus(&yes, n);
-        Matched { yes, maybe }
-    })
 }

@@ -1,6 +1,7 @@
 //! Sets of protocols and ports, laid out on one line so that "anything" is a single interval.
 
 use std::fmt;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -10,8 +11,29 @@ use crate::policy::rule::{L4, Ports};
 /// Protocols and ports: disjoint half-open intervals of slots, sorted, never touching.
 ///
 /// TCP, UDP and SCTP take 65,536 slots each; every other protocol takes one, as it has no ports.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct L4Set(Vec<(u32, u32)>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct L4Set(Repr);
+
+/// One form for each set; what is more than one interval is shared, a copy costs nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+enum Repr {
+    #[default]
+    Empty,
+    One([(u32, u32); 1]),
+    Many(Arc<[(u32, u32)]>),
+}
+
+impl PartialOrd for L4Set {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for L4Set {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.intervals().cmp(other.intervals())
+    }
+}
 
 const PER_PROTOCOL: u32 = 1 << 16;
 const WITHOUT_PORTS: u32 = 3 * PER_PROTOCOL;
@@ -33,6 +55,35 @@ fn slots(protocol: Protocol) -> (u32, u32) {
 pub const PROTOCOLS: [Protocol; 5] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp, Protocol::Icmp, Protocol::Icmpv6];
 
 impl L4Set {
+    fn interval(start: u32, end: u32) -> Self {
+        Self(Repr::One([(start, end)]))
+    }
+
+    /// From intervals that are disjoint, sorted and never touch.
+    fn of_intervals(intervals: &[(u32, u32)]) -> Self {
+        match intervals {
+            [] => Self::empty(),
+            [(start, end)] => Self::interval(*start, *end),
+            many => Self(Repr::Many(Arc::from(many))),
+        }
+    }
+
+    fn intervals(&self) -> &[(u32, u32)] {
+        match &self.0 {
+            Repr::Empty => &[],
+            Repr::One(one) => one,
+            Repr::Many(many) => many,
+        }
+    }
+
+    /// Whether both are the same piece of memory, or small and equal.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Repr::Many(a), Repr::Many(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a == b,
+        }
+    }
+
     /// Nothing.
     pub fn empty() -> Self {
         Self::default()
@@ -40,14 +91,14 @@ impl L4Set {
 
     /// Every port of every protocol.
     pub fn all() -> Self {
-        Self(vec![(0, END)])
+        Self::interval(0, END)
     }
 
     /// One port; of a protocol without ports, the protocol.
     pub fn one(protocol: Protocol, port: u16) -> Self {
         let (first, count) = slots(protocol);
         let slot = if count == 1 { first } else { first + u32::from(port) };
-        Self(vec![(slot, slot + 1)])
+        Self::interval(slot, slot + 1)
     }
 
     /// Ports of one protocol, from the first to the last; of a protocol without ports, the protocol.
@@ -56,7 +107,7 @@ impl L4Set {
         if count == 1 || from > to {
             return if count == 1 { Self::one(protocol, from) } else { Self::empty() };
         }
-        Self(vec![(first + u32::from(from), first + u32::from(to) + 1)])
+        Self::interval(first + u32::from(from), first + u32::from(to) + 1)
     }
 
     fn from_unsorted(mut intervals: Vec<(u32, u32)>) -> Self {
@@ -69,17 +120,17 @@ impl L4Set {
                 _ => {}
             }
         }
-        Self(out)
+        Self::of_intervals(&out)
     }
 
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        matches!(self.0, Repr::Empty)
     }
 
     /// Whether everything is in it.
     pub fn is_all(&self) -> bool {
-        matches!(self.0.as_slice(), [(0, END)])
+        matches!(self.0, Repr::One([(0, END)]))
     }
 
     /// Whether a port of a protocol is in it.
@@ -90,8 +141,9 @@ impl L4Set {
     }
 
     pub(super) fn holds(&self, slot: u32) -> bool {
-        let after = self.0.partition_point(|(start, _)| *start <= slot);
-        after > 0 && slot < self.0[after - 1].1
+        let intervals = self.intervals();
+        let after = intervals.partition_point(|(start, _)| *start <= slot);
+        after > 0 && slot < intervals[after - 1].1
     }
 
     /// The ports of a protocol; of one without ports, all or none.
@@ -102,7 +154,7 @@ impl L4Set {
         }
         let mut out = PortSet::empty();
         // Port 0 has a slot so that a rule without ports is one interval; nothing listens there.
-        for &(start, end) in &self.0 {
+        for &(start, end) in self.intervals() {
             let (start, end) = (start.max(first + 1), end.min(first + count));
             if start < end {
                 out = out.union(&PortSet::range((start - first) as u16, (end - 1 - first) as u16));
@@ -114,11 +166,13 @@ impl L4Set {
     /// What is in either.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
-        match (self.is_empty(), other.is_empty()) {
-            (true, _) => other.clone(),
-            (_, true) => self.clone(),
-            _ => Self::from_unsorted(self.0.iter().chain(&other.0).copied().collect()),
+        if self.is_empty() || other.is_all() {
+            return other.clone();
         }
+        if other.is_empty() || self.is_all() || self.is_same(other) {
+            return self.clone();
+        }
+        Self::from_unsorted(self.intervals().iter().chain(other.intervals()).copied().collect())
     }
 
     /// What is in both.
@@ -127,19 +181,27 @@ impl L4Set {
         if self.is_all() {
             return other.clone();
         }
-        if other.is_all() {
+        if other.is_all() || self.is_same(other) {
             return self.clone();
+        }
+        let (xs, ys) = (self.intervals(), other.intervals());
+        // Far apart, as ports of different services are.
+        match (xs, ys) {
+            ([.., x], [y, ..]) if x.1 <= y.0 => return Self::empty(),
+            ([x, ..], [.., y]) if y.1 <= x.0 => return Self::empty(),
+            ([x], [y]) => return Self::interval(x.0.max(y.0), x.1.min(y.1)),
+            _ => {}
         }
         let (mut a, mut b) = (0, 0);
         let mut out = Vec::new();
-        while let (Some(x), Some(y)) = (self.0.get(a), other.0.get(b)) {
+        while let (Some(x), Some(y)) = (xs.get(a), ys.get(b)) {
             let (start, end) = (x.0.max(y.0), x.1.min(y.1));
             if start < end {
                 out.push((start, end));
             }
             if x.1 < y.1 { a += 1 } else { b += 1 }
         }
-        Self(out)
+        Self::of_intervals(&out)
     }
 
     /// What is in this set and not in the other.
@@ -149,9 +211,9 @@ impl L4Set {
     }
 
     fn complement(&self) -> Self {
-        let mut out = Vec::with_capacity(self.0.len() + 1);
+        let mut out = Vec::with_capacity(self.intervals().len() + 1);
         let mut from = 0;
-        for &(start, end) in &self.0 {
+        for &(start, end) in self.intervals() {
             if start > from {
                 out.push((from, start));
             }
@@ -160,7 +222,7 @@ impl L4Set {
         if from < END {
             out.push((from, END));
         }
-        Self(out)
+        Self::of_intervals(&out)
     }
 }
 
@@ -257,7 +319,7 @@ fn of_protocol(ports: &Ports, protocol: Protocol, last_is_understood: bool, out:
         }
         Ports::NotIn(ranges) => {
             let holes = L4Set::from_unsorted(ranges.iter().map(|(f, l)| (u32::from(*f), u32::from(*l) + 1)).collect());
-            for (start, end) in holes.complement().0 {
+            for &(start, end) in holes.complement().intervals() {
                 if end > start {
                     push(start, (end - 1).min(PER_PROTOCOL - 1));
                 }
@@ -280,7 +342,8 @@ pub(super) fn atoms(sets: &[&L4Set]) -> Vec<(L4Set, u32)> {
     if sets.iter().all(|s| s.is_all()) {
         return vec![(L4Set::all(), 0)];
     }
-    let mut cuts: Vec<u32> = sets.iter().flat_map(|s| s.0.iter().flat_map(|(start, end)| [*start, *end])).collect();
+    let mut cuts: Vec<u32> =
+        sets.iter().flat_map(|s| s.intervals().iter().flat_map(|(start, end)| [*start, *end])).collect();
     cuts.extend([0, END]);
     cuts.sort_unstable();
     cuts.dedup();
@@ -291,10 +354,10 @@ pub(super) fn atoms(sets: &[&L4Set]) -> Vec<(L4Set, u32)> {
     for cut in cuts.windows(2) {
         let mut members = vec![0u64; sets.len().div_ceil(64)];
         for (index, set) in sets.iter().enumerate() {
-            while set.0.get(at[index]).is_some_and(|i| i.1 <= cut[0]) {
+            while set.intervals().get(at[index]).is_some_and(|i| i.1 <= cut[0]) {
                 at[index] += 1;
             }
-            if set.0.get(at[index]).is_some_and(|i| i.0 <= cut[0]) {
+            if set.intervals().get(at[index]).is_some_and(|i| i.0 <= cut[0]) {
                 members[index / 64] |= 1 << (index % 64);
             }
         }

@@ -217,7 +217,7 @@ impl<'c, 'a> Lowering<'c, 'a> {
         compiled: &'c Compiled<'a>,
         index: &Index<'_>,
         n: u32,
-        ip_block: Classes,
+        blocks: &[Classes],
         before: Option<&Self>,
         sharing: &mut Sharing,
     ) -> Self {
@@ -237,7 +237,7 @@ impl<'c, 'a> Lowering<'c, 'a> {
                 found.into_iter().map(|yes| sharing.share(Matched { yes, maybe: Set::empty() })).collect()
             }
         };
-        let terms: Vec<Matched> = compiled.terms.par_iter().with_min_len(16).map(|t| index.term(t, ip_block)).collect();
+        let terms: Vec<Matched> = compiled.terms.par_iter().with_min_len(16).map(|t| index.term(t, blocks)).collect();
         let peers = compiled
             .peers
             .par_iter()
@@ -274,14 +274,23 @@ impl<'c, 'a> Lowering<'c, 'a> {
             }
             rules.extend(policy.rules.iter().map(|r| (group, at as u32, r, policy.subject)));
         }
-        if stage.combine == Combine::Precedence {
-            rules.sort_by_key(|(_, _, r, _)| (r.precedence, r.act));
+        let mut combine = stage.combine;
+        match combine {
+            Combine::Precedence => rules.sort_by_key(|(_, _, r, _)| (r.precedence, r.act)),
+            Combine::EitherOnTie | Combine::FirstMatch | Combine::Union => {}
         }
-        let only_allows =
-            stage.combine == Combine::Union && rules.iter().all(|r| matches!(r.2.act, Some(Act::Allow) | None));
+        // In their order, or without a tie: the first match decides.
+        let tied = group as usize + 1 < policies.len();
+        if combine == Combine::Precedence || combine == Combine::EitherOnTie && !tied {
+            combine = Combine::FirstMatch;
+        }
+        if combine != Combine::EitherOnTie {
+            rules.iter_mut().for_each(|(group, policy, _, _)| (*group, *policy) = (0, 0));
+        }
+        let only_allows = combine == Combine::Union && rules.iter().all(|r| matches!(r.2.act, Some(Act::Allow) | None));
         let items = if only_allows { self.merged(&rules, direction) } else { self.in_order(&rules, direction) };
         StageItems {
-            combine: stage.combine,
+            combine,
             only_allows,
             denies: stage.no_match == NoMatch::Deny,
             isolated: self.isolated(&stage.policies),
@@ -435,6 +444,25 @@ fn clauses(
         _ => out.push((Matched::union(&plain, n), None)),
     }
     out
+}
+
+impl Compiled<'_> {
+    /// Whether the rules of a stage that hold an ipBlock do nothing but allow, in a stage of such rules.
+    pub(super) fn blocks_only_allow(&self, stage: &Stage) -> bool {
+        let Some(policies) = self.policies.get(&identity(&stage.policies)) else { return true };
+        let blocks = |side: Side| match side {
+            Side::Any => false,
+            Side::Peers(id) => self.peers[id as usize]
+                .iter()
+                .flatten()
+                .any(|t| matches!(self.terms[*t as usize], Term::Cidr(_, CidrScope::IpBlock))),
+        };
+        let mut rules = policies.iter().flat_map(|p| &p.rules);
+        if stage.combine == Combine::Union && rules.clone().all(|r| matches!(r.act, Some(Act::Allow) | None)) {
+            return true;
+        }
+        !rules.any(|r| blocks(r.source) || blocks(r.destination))
+    }
 }
 
 /// The ports of every rule, before names are resolved.

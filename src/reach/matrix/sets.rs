@@ -2,26 +2,37 @@
 //!
 //! Classes are numbered namespace by namespace, so that "the pods of a namespace", "every pod", and what `NotIn` and
 //! `DoesNotExist` leave over are all a few runs: the complement needs no form of its own. Every set has one form only, so
-//! that equal sets compare and hash alike.
+//! that equal sets compare and hash alike. What is larger than one run is shared: a copy costs nothing.
+
+use std::sync::Arc;
 
 /// A set of columns of one [`Matrix`](super::Matrix).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Set(Repr);
 
 /// A half-open interval of columns.
 type Run = (u32, u32);
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 enum Repr {
-    /// Disjoint, sorted, never touching.
-    Runs(Box<[Run]>),
+    #[default]
+    Empty,
+    Run([Run; 1]),
+    /// Two or more: disjoint, sorted, never touching.
+    Runs(Arc<[Run]>),
     /// One bit a column; bits past the universe are zero.
-    Dense(Box<[u64]>),
+    Dense(Arc<[u64]>),
 }
 
-impl Default for Set {
-    fn default() -> Self {
-        Self(Repr::Runs(Box::default()))
+impl Repr {
+    /// As runs, unless it is a bitset.
+    fn runs(&self) -> Result<&[Run], &[u64]> {
+        match self {
+            Self::Empty => Ok(&[]),
+            Self::Run(run) => Ok(run),
+            Self::Runs(runs) => Ok(runs),
+            Self::Dense(words) => Err(words),
+        }
     }
 }
 
@@ -68,20 +79,32 @@ impl Set {
 
     /// The columns from `start` up to `end`, that one left out.
     pub(super) fn range(start: u32, end: u32) -> Self {
-        if start >= end { Self::empty() } else { Self(Repr::Runs(Box::new([(start, end)]))) }
+        if start >= end { Self::empty() } else { Self(Repr::Run([(start, end)])) }
     }
 
     /// From runs that are sorted by their start and may touch or overlap.
     pub(super) fn from_sorted_runs(runs: impl IntoIterator<Item = Run>, universe: u32) -> Self {
         let mut out: Vec<Run> = Vec::new();
+        // The first run is held back: most sets have no other.
+        let mut last: Run = (0, 0);
         for (start, end) in runs {
-            match out.last_mut() {
-                Some(last) if start <= last.1 => last.1 = last.1.max(end),
-                _ if start < end => out.push((start, end)),
-                _ => {}
+            if start >= end {
+                continue;
+            }
+            if last.0 >= last.1 {
+                last = (start, end);
+            } else if start <= last.1 {
+                last.1 = last.1.max(end);
+            } else {
+                out.push(last);
+                last = (start, end);
             }
         }
-        Self::of_runs(out, universe)
+        if out.is_empty() {
+            return Self::range(last.0, last.1);
+        }
+        out.push(last);
+        Self::of_runs(&out, universe)
     }
 
     /// From columns in order; equal ones may follow each other.
@@ -89,45 +112,53 @@ impl Set {
         Self::from_sorted_runs(columns.into_iter().map(|c| (c, c + 1)), universe)
     }
 
-    fn of_runs(runs: Vec<Run>, universe: u32) -> Self {
+    fn of_runs(runs: &[Run], universe: u32) -> Self {
+        match runs {
+            [] => return Self::empty(),
+            [run] => return Self(Repr::Run([*run])),
+            _ => {}
+        }
         if runs.len() <= most_runs(universe) {
-            return Self(Repr::Runs(runs.into_boxed_slice()));
+            return Self(Repr::Runs(Arc::from(runs)));
         }
         let mut bits = vec![0u64; words(universe)];
         for run in runs {
-            each_word(run, |word, mask| bits[word] |= mask);
+            each_word(*run, |word, mask| bits[word] |= mask);
         }
-        Self(Repr::Dense(bits.into_boxed_slice()))
+        Self(Repr::Dense(Arc::from(bits)))
     }
 
     /// From a bitset over `universe` columns.
-    pub(super) fn of_words(bits: Vec<u64>, universe: u32) -> Self {
+    pub(super) fn of_words(bits: &[u64], universe: u32) -> Self {
         let mut carry = 0;
         let mut starts = 0;
-        for word in &bits {
+        for word in bits {
             starts += (word & !(word << 1 | carry)).count_ones() as usize;
             carry = word >> 63;
         }
+        if starts == 0 {
+            return Self::empty();
+        }
         if starts > most_runs(universe) {
-            return Self(Repr::Dense(bits.into_boxed_slice()));
+            return Self(Repr::Dense(Arc::from(bits)));
         }
         let mut runs: Vec<Run> = Vec::with_capacity(starts);
-        runs_of_words(&bits, |run| match runs.last_mut() {
+        runs_of_words(bits, |run| match runs.last_mut() {
             Some(last) if last.1 == run.0 => last.1 = run.1,
             _ => runs.push(run),
         });
-        Self(Repr::Runs(runs.into_boxed_slice()))
+        Self::of_runs(&runs, universe)
     }
 
     /// Ors the set into a bitset.
     pub(super) fn add_to(&self, bits: &mut [u64]) {
-        match &self.0 {
-            Repr::Runs(runs) => {
+        match self.0.runs() {
+            Ok(runs) => {
                 for run in runs {
                     each_word(*run, |word, mask| bits[word] |= mask);
                 }
             }
-            Repr::Dense(words) => {
+            Err(words) => {
                 for (to, from) in bits.iter_mut().zip(words) {
                     *to |= from;
                 }
@@ -138,7 +169,7 @@ impl Set {
     fn to_words(&self, universe: u32) -> Vec<u64> {
         match &self.0 {
             Repr::Dense(words) => words.to_vec(),
-            Repr::Runs(_) => {
+            _ => {
                 let mut bits = vec![0u64; words(universe)];
                 self.add_to(&mut bits);
                 bits
@@ -148,47 +179,53 @@ impl Set {
 
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
-        // A bitset has more runs than fit in the other form: it is never empty.
-        matches!(&self.0, Repr::Runs(runs) if runs.is_empty())
+        matches!(self.0, Repr::Empty)
     }
 
     /// Whether it holds every column.
     pub(super) fn is_all(&self, universe: u32) -> bool {
-        universe == 0 || matches!(&self.0, Repr::Runs(runs) if matches!(**runs, [(0, end)] if end == universe))
+        universe == 0 || matches!(&self.0, Repr::Run([(0, end)]) if *end == universe)
     }
 
     /// How many columns it holds.
     pub fn len(&self) -> usize {
-        match &self.0 {
-            Repr::Runs(runs) => runs.iter().map(|(s, e)| (e - s) as usize).sum(),
-            Repr::Dense(words) => words.iter().map(|w| w.count_ones() as usize).sum(),
+        match self.0.runs() {
+            Ok(runs) => runs.iter().map(|(s, e)| (e - s) as usize).sum(),
+            Err(words) => words.iter().map(|w| w.count_ones() as usize).sum(),
         }
+    }
+
+    /// Its first column.
+    pub fn first(&self) -> Option<u32> {
+        self.iter().next()
     }
 
     /// Whether it holds a column.
     pub fn contains(&self, column: u32) -> bool {
-        match &self.0 {
-            Repr::Runs(runs) => {
+        match self.0.runs() {
+            Ok([]) => false,
+            Ok([(start, end)]) => (*start..*end).contains(&column),
+            Ok(runs) => {
                 let after = runs.partition_point(|(start, _)| *start <= column);
                 after > 0 && column < runs[after - 1].1
             }
-            Repr::Dense(words) => words.get((column / 64) as usize).is_some_and(|w| w >> (column % 64) & 1 == 1),
+            Err(words) => words.get((column / 64) as usize).is_some_and(|w| w >> (column % 64) & 1 == 1),
         }
     }
 
     /// Calls `f` with its runs, in order; neighbours may touch.
     pub(super) fn each_run(&self, mut f: impl FnMut(Run)) {
-        match &self.0 {
-            Repr::Runs(runs) => runs.iter().copied().for_each(f),
-            Repr::Dense(words) => runs_of_words(words, &mut f),
+        match self.0.runs() {
+            Ok(runs) => runs.iter().copied().for_each(f),
+            Err(words) => runs_of_words(words, &mut f),
         }
     }
 
     /// Its columns, in order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        let (runs, words): (&[Run], &[u64]) = match &self.0 {
-            Repr::Runs(runs) => (runs, &[]),
-            Repr::Dense(words) => (&[], words),
+        let (runs, words): (&[Run], &[u64]) = match self.0.runs() {
+            Ok(runs) => (runs, &[]),
+            Err(words) => (&[], words),
         };
         let of_words = words.iter().enumerate().flat_map(|(index, word)| {
             let mut rest = *word;
@@ -201,10 +238,11 @@ impl Set {
         runs.iter().flat_map(|(s, e)| *s..*e).chain(of_words)
     }
 
-    fn runs(&self) -> usize {
-        match &self.0 {
-            Repr::Runs(runs) => runs.len(),
-            Repr::Dense(words) => words.len(),
+    /// A measure of what it costs to go through it.
+    pub(super) fn cost(&self) -> usize {
+        match self.0.runs() {
+            Ok(runs) => runs.len(),
+            Err(words) => words.len(),
         }
     }
 
@@ -217,7 +255,7 @@ impl Set {
         if other.is_empty() || self.is_all(universe) {
             return self.clone();
         }
-        if let (Repr::Runs(a), Repr::Runs(b)) = (&self.0, &other.0) {
+        if let (Ok(a), Ok(b)) = (self.0.runs(), other.0.runs()) {
             let (mut x, mut y) = (a.iter().copied().peekable(), b.iter().copied().peekable());
             let merged = std::iter::from_fn(|| match (x.peek(), y.peek()) {
                 (Some(p), Some(q)) if p.0 <= q.0 => x.next(),
@@ -228,7 +266,7 @@ impl Set {
         }
         let mut bits = self.to_words(universe);
         other.add_to(&mut bits);
-        Self::of_words(bits, universe)
+        Self::of_words(&bits, universe)
     }
 
     /// The columns in both.
@@ -240,20 +278,31 @@ impl Set {
         if other.is_empty() || self.is_all(universe) {
             return other.clone();
         }
-        match (&self.0, &other.0) {
-            (Repr::Runs(a), Repr::Runs(b)) => {
-                let (mut x, mut y) = (0, 0);
-                let mut out = Vec::new();
-                while let (Some(p), Some(q)) = (a.get(x), b.get(y)) {
-                    let (start, end) = (p.0.max(q.0), p.1.min(q.1));
-                    if start < end {
-                        out.push((start, end));
-                    }
-                    if p.1 < q.1 { x += 1 } else { y += 1 }
-                }
-                Self::of_runs(out, universe)
+        match (self.0.runs(), other.0.runs()) {
+            (Ok([one]), Ok(runs)) | (Ok(runs), Ok([one])) => {
+                let from = runs.partition_point(|r| r.1 <= one.0);
+                let held = runs[from..].iter().take_while(|r| r.0 < one.1);
+                Self::from_sorted_runs(held.map(|r| (r.0.max(one.0), r.1.min(one.1))), universe)
             }
-            (Repr::Runs(runs), Repr::Dense(dense)) | (Repr::Dense(dense), Repr::Runs(runs)) => {
+            (Ok(a), Ok(b)) => {
+                let (mut x, mut y) = (0, 0);
+                let both = std::iter::from_fn(|| {
+                    while let (Some(p), Some(q)) = (a.get(x), b.get(y)) {
+                        let (start, end) = (p.0.max(q.0), p.1.min(q.1));
+                        if p.1 < q.1 {
+                            x += 1
+                        } else {
+                            y += 1
+                        }
+                        if start < end {
+                            return Some((start, end));
+                        }
+                    }
+                    None
+                });
+                Self::from_sorted_runs(both, universe)
+            }
+            (Ok(runs), Err(dense)) | (Err(dense), Ok(runs)) => {
                 let columns: u64 = runs.iter().map(|(s, e)| u64::from(e - s)).sum();
                 if columns <= words(universe) as u64 {
                     let held = |c: &u32| dense[(*c / 64) as usize] >> (c % 64) & 1 == 1;
@@ -263,9 +312,12 @@ impl Set {
                 for run in runs {
                     each_word(*run, |word, mask| bits[word] |= dense[word] & mask);
                 }
-                Self::of_words(bits, universe)
+                Self::of_words(&bits, universe)
             }
-            (Repr::Dense(a), Repr::Dense(b)) => Self::of_words(a.iter().zip(b).map(|(x, y)| x & y).collect(), universe),
+            (Err(a), Err(b)) => {
+                let bits: Vec<u64> = a.iter().zip(b).map(|(x, y)| x & y).collect();
+                Self::of_words(&bits, universe)
+            }
         }
     }
 
@@ -278,8 +330,8 @@ impl Set {
         if other.is_all(universe) {
             return Self::empty();
         }
-        match (&self.0, &other.0) {
-            (Repr::Runs(a), Repr::Runs(b)) => {
+        match (self.0.runs(), other.0.runs()) {
+            (Ok(a), Ok(b)) => {
                 let mut out = Vec::new();
                 let mut from = 0;
                 for &(start, end) in a {
@@ -300,36 +352,34 @@ impl Set {
                         out.push((at, end));
                     }
                 }
-                Self::of_runs(out, universe)
+                Self::of_runs(&out, universe)
             }
-            (_, Repr::Runs(holes)) => {
+            (_, Ok(holes)) => {
                 let mut bits = self.to_words(universe);
                 for hole in holes {
                     each_word(*hole, |word, mask| bits[word] &= !mask);
                 }
-                Self::of_words(bits, universe)
+                Self::of_words(&bits, universe)
             }
-            (_, Repr::Dense(holes)) => {
+            (_, Err(holes)) => {
                 let mut bits = self.to_words(universe);
                 for (to, hole) in bits.iter_mut().zip(holes) {
                     *to &= !hole;
                 }
-                Self::of_words(bits, universe)
+                Self::of_words(&bits, universe)
             }
         }
     }
 
     /// The columns in any of these.
     pub(super) fn union<'a>(sets: impl IntoIterator<Item = &'a Self>, universe: u32) -> Self {
-        let sets: Vec<&Self> = sets.into_iter().filter(|s| !s.is_empty()).collect();
-        match sets.as_slice() {
-            [] => return Self::empty(),
-            [one] => return (*one).clone(),
-            [a, b] => return a.or(b, universe),
-            _ => {}
-        }
-        let total: usize = sets.iter().map(|s| s.runs()).sum();
-        if total <= most_runs(universe) && sets.iter().all(|s| matches!(s.0, Repr::Runs(_))) {
+        let mut sets = sets.into_iter().filter(|s| !s.is_empty());
+        let Some(first) = sets.next() else { return Self::empty() };
+        let Some(second) = sets.next() else { return first.clone() };
+        let Some(third) = sets.next() else { return first.or(second, universe) };
+        let sets: Vec<&Self> = [first, second, third].into_iter().chain(sets).collect();
+        let total: usize = sets.iter().map(|s| s.cost()).sum();
+        if total <= most_runs(universe) && sets.iter().all(|s| s.0.runs().is_ok()) {
             let mut runs: Vec<Run> = Vec::with_capacity(total);
             for set in &sets {
                 set.each_run(|run| runs.push(run));
@@ -347,7 +397,7 @@ impl Set {
                 return Self::all(universe);
             }
         }
-        Self::of_words(bits, universe)
+        Self::of_words(&bits, universe)
     }
 }
 

@@ -48,6 +48,13 @@ impl Matched {
         Self { yes, maybe }
     }
 
+    /// What both are sure of; the rest can't be told.
+    fn agree(&self, other: &Self, n: u32) -> Self {
+        let yes = self.yes.and(&other.yes, n);
+        let maybe = self.possible(n).or(&other.possible(n), n).minus(&yes, n);
+        Self { yes, maybe }
+    }
+
     fn not(&self, within: &Set, n: u32) -> Self {
         Self { yes: within.minus(&self.yes, n).minus(&self.maybe, n), maybe: self.maybe.clone() }
     }
@@ -253,8 +260,8 @@ impl<'a> Index<'a> {
         Matched::certain(found)
     }
 
-    /// The columns a term of a peer holds. `ip_block` is what a NetworkPolicy's ipBlock may match.
-    pub(super) fn term(&self, term: &Term, ip_block: Classes) -> Matched {
+    /// The columns a term of a peer holds. `ip_block` is what a NetworkPolicy's ipBlock may match, by each reading of it.
+    pub(super) fn term(&self, term: &Term, ip_block: &[Classes]) -> Matched {
         let n = self.n();
         match term {
             Term::Pods(selector) => self.selector(selector),
@@ -264,11 +271,12 @@ impl<'a> Index<'a> {
                 out
             }
             Term::Cidr(blocks, scope) => {
-                let classes = match scope {
+                let readings = match scope {
                     CidrScope::IpBlock => ip_block,
-                    CidrScope::Classes(classes) => *classes,
+                    CidrScope::Classes(classes) => std::slice::from_ref(classes),
                 };
-                self.blocks(blocks, classes)
+                let read = readings.iter().map(|classes| self.blocks(blocks, *classes));
+                read.reduce(|a, b| a.agree(&b, n)).unwrap_or_default()
             }
             Term::NotCidr(nets) => self.by_address(|ip| {
                 let in_family = nets.iter().any(|net| net.addr().is_ipv6() == ip.is_ipv6());

@@ -78,6 +78,82 @@ fn every_code_has_a_case_a_near_case_and_a_page() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What the outside is let in by, beside the cases of NC1021: only what is open to the internet, and not protected.
+#[test]
+fn ways_in_from_outside() {
+    let of = |file: &str, code: &str| -> Vec<String> {
+        let found = active(&Path::new("fixtures/exposure").join(file));
+        found
+            .into_iter()
+            .filter(|f| f.code.id == code)
+            .map(|f| format!("{:?} {}", f.severity(), f.object).to_lowercase())
+            .collect()
+    };
+    // Neither the internal load balancer nor the one with source ranges; nor what the nodes' addresses decide.
+    assert_eq!(
+        of("services.yaml", "NC1021"),
+        ["warning service/shop/by-address", "warning service/shop/open", "note service/shop/local"]
+    );
+    // Each Ingress leads to a pod that nothing isolates, and to others.
+    assert_eq!(
+        of("controllers.yaml", "NC1021"),
+        ["warning ingress/shop/default", "warning ingress/shop/outside", "warning ingress/shop/unknown"]
+    );
+    // A Gateway's pods are let in by the policy, which is what it is for; its NodePort nobody guards.
+    assert_eq!(of("gateway.yaml", "NC1021"), ["warning service/envoy-gateway-system/proxy"]);
+    assert_eq!(of("gateway.yaml", "NC1032"), ["error tcproute/shop/granted"]);
+    assert_eq!(
+        of("gateway.yaml", "NC1033"),
+        ["warning httproute/back/other-namespace", "warning httproute/shop/other-host"]
+    );
+    assert_eq!(of("controllers.yaml", "NC1032"), ["error ingress/shop/default"]);
+    assert_eq!(of("controllers.yaml", "NC1033"), ["warning ingress/shop/default"]);
+}
+
+/// What tier Admin denies, no NetworkPolicy allows; what an earlier rule accepts or passes, one may.
+#[test]
+fn network_policies_behind_a_deny_of_the_administrator() {
+    let cluster = |before: &str, peer: &str| {
+        format!(
+            "apiVersion: v1
+kind: Pod
+metadata: {{name: web, namespace: shop, labels: {{app: web}}}}
+spec: {{containers: [{{name: a, image: a}}]}}
+---
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {{name: deny}}
+spec:
+  tier: Admin
+  priority: 10
+  subject: {{namespaces: {{}}}}
+  ingress:
+{before}  - {{action: Deny, from: [{{namespaces: {{matchLabels: {{team: blue}}}}}}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: web, namespace: shop}}
+spec:
+  podSelector: {{matchLabels: {{app: web}}}}
+  ingress: [{{from: [{{namespaceSelector: {{{peer}}}}}]}}]
+"
+        )
+    };
+    let found = |text: &str| -> Vec<String> {
+        let input = load_text("a.yaml", text, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
+        let cluster = Cluster::build(input.objects, &BuildOptions::default()).unwrap();
+        let all = settled(&cluster, &input.sources).into_iter().map(|(f, _)| f);
+        all.filter(|f| f.code.id == "NC1027").map(|f| f.object.to_string()).collect()
+    };
+    let blue = "matchLabels: {team: blue}";
+    assert_eq!(found(&cluster("", blue)), ["NetworkPolicy/shop/web"]);
+    assert_eq!(found(&cluster("", "matchLabels: {team: blue, tier: web}")), ["NetworkPolicy/shop/web"]);
+    assert!(found(&cluster("", "matchLabels: {team: green}")).is_empty());
+    assert!(found(&cluster("", "")).is_empty(), "more than what is denied");
+    let passes = "  - {action: Pass, from: [{namespaces: {matchLabels: {team: blue}}}]}\n";
+    assert!(!found(&cluster(passes, blue)).contains(&"NetworkPolicy/shop/web".to_owned()));
+}
+
 #[test]
 fn nothing_is_said_of_what_is_clean() {
     for file in ["shop.yaml", "template.yaml"] {
@@ -88,7 +164,7 @@ fn nothing_is_said_of_what_is_clean() {
 
 #[test]
 fn a_sure_fix_takes_the_finding_away() {
-    for code in ["NC1014", "NC1016"] {
+    for code in ["NC1014", "NC1016", "NC1017"] {
         let path = Path::new("fixtures/audit").join(code).join("positive.yaml");
         let found = active(&path);
         let Some(edit) = found.iter().filter(|f| f.code.id == code).find_map(|f| f.fix.as_ref()) else {

@@ -248,8 +248,12 @@ impl Graph {
         out
     }
 
-    /// Where certain connections of a node lead, in the order of the graph. From outside the cluster nothing is relayed.
+    /// Where certain connections of a node lead, in the order of the graph. Only pods pass anything on: whoever is outside is
+    /// not in the cluster's network, and whoever has a node needs no connections.
     fn next(&self, node: NodeIndex) -> Vec<NodeIndex> {
+        if !self.is_workload(node) {
+            return Vec::new();
+        }
         let mut out: Vec<NodeIndex> = self
             .graph
             .edges(node)
@@ -271,7 +275,8 @@ impl Graph {
         let mut level = BTreeSet::from([to]);
         for at in (0..length).rev() {
             let mut before = BTreeSet::new();
-            for edge in self.graph.edge_references().filter(|e| e.weight().is_flow() && level.contains(&e.target())) {
+            let flows = self.graph.edge_references().filter(|e| e.weight().is_flow() && level.contains(&e.target()));
+            for edge in flows.filter(|e| self.is_workload(e.source())) {
                 if distance.get(&edge.source()) == Some(&at) {
                     nearer.entry(edge.source()).or_default().push(edge.target());
                     before.insert(edge.source());

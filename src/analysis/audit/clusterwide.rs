@@ -10,6 +10,7 @@ use crate::source::{FieldPath, Part};
 
 pub(super) fn find(facts: &Facts<'_>, out: &mut Vec<Finding>) {
     for direction in DIRECTIONS {
+        denied_first(facts, direction, out);
         for (tier, lowered) in [(Tier::Admin, &facts.policies.admin), (Tier::Baseline, &facts.policies.baseline)] {
             shadowed(facts, &tier, direction, lowered.of(direction), out);
             ties(facts, &tier, direction, lowered.of(direction), out);
@@ -63,6 +64,55 @@ fn shadowed(facts: &Facts<'_>, tier: &Tier, direction: Direction, policies: &[St
                 out.push(if earlier.action == rule.action { finding.only_note() } else { finding });
             }
             before.push((policy, rule));
+        }
+    }
+}
+
+/// Rules of NetworkPolicies that allow what tier Admin denies before they are asked: rules that pass or accept some of it
+/// first leave them a say, so that only what no such rule touches is told.
+fn denied_first(facts: &Facts<'_>, direction: Direction, out: &mut Vec<Finding>) {
+    let mut left = 4_000_000usize;
+    let admin = facts.policies.admin.of(direction);
+    let denies: Vec<(usize, &StagePolicy, &Rule)> = admin
+        .iter()
+        .flat_map(|p| p.rules.iter().map(move |r| (p, r)))
+        .enumerate()
+        .filter(|(_, (_, r))| r.action == Action::Deny && !fails_closed(r))
+        .map(|(at, (p, r))| (at, p, r))
+        .collect();
+    if denies.is_empty() {
+        return;
+    }
+    let before = |at: usize| {
+        let all = admin.iter().flat_map(|p| p.rules.iter().map(move |r| (p, r)));
+        all.take(at).any(|(_, r)| matches!(r.action, Action::Allow(_) | Action::Pass))
+    };
+    for policy in facts.policies.network.of(direction).iter() {
+        if facts.select(&policy.subject).is_empty() {
+            continue;
+        }
+        for rule in &policy.rules {
+            let covering = denies.iter().find(|(at, other, deny)| {
+                left = left.saturating_sub(1);
+                cover::implies(&policy.subject, &other.subject) && cover::rule(rule, deny) && !before(*at)
+            });
+            if left == 0 {
+                return;
+            }
+            let Some((_, other, deny)) = covering else { continue };
+            let (info, by) = (facts.info(policy), facts.info(other));
+            let message = format!(
+                "a rule of {} lets nothing through: {} denies all of it first, in tier {}",
+                info.reference(),
+                by.reference(),
+                Tier::Admin
+            );
+            let path = path_of(facts, policy, direction, rule.index);
+            out.push(
+                Finding::on_policy(codes::SHADOWED_RULE, info, path.to_string(), message)
+                    .at(info, path, Part::Entry, "has no effect")
+                    .context(by, path_of(facts, other, direction, deny.index), Part::Entry, "goes first"),
+            );
         }
     }
 }

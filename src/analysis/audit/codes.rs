@@ -60,6 +60,8 @@ codes! {
     DEPRECATED_KIND = "NC1029", "deprecated-kind", Note, "a policy is of a kind that has a successor";
     NOT_EVALUATED = "NC1030", "not-evaluated", Note, "a policy can't be evaluated";
     UNUSED_SUPPRESSION = "NC1031", "unused-suppression", Warning, "a suppression matches no finding";
+    ROUTE_BLOCKED = "NC1032", "route-blocked", Error, "policies stop an ingress controller or a Gateway from where a route leads";
+    ROUTE_NOWHERE = "NC1033", "route-leads-nowhere", Warning, "an Ingress or a route leads nowhere";
 }
 
 /// The code of this name: its id in any case, or its slug.

@@ -12,6 +12,7 @@ mod cover;
 mod exposure;
 mod facts;
 mod isolation;
+mod outside;
 mod ports;
 mod rules;
 mod selectors;
@@ -203,6 +204,7 @@ pub fn audit(
     ports::find(&facts, &mut findings);
     rules::find(&facts, &mut findings);
     isolation::find(&facts, &mut findings);
+    outside::find(&facts, &mut findings);
     exposure::find(&facts, &mut findings);
     services::find(&facts, &mut findings);
     addresses::find(&facts, &mut findings);

@@ -6,6 +6,7 @@
 use super::cover;
 use super::facts::{Facts, rule_path};
 use super::{DIRECTIONS, Finding, codes};
+use crate::analysis::fix::Op;
 use crate::model::NamespaceId;
 use crate::policy::Direction;
 use crate::policy::rule::{L4, Match, Rule, RulePart, StagePolicy};
@@ -121,10 +122,13 @@ fn covered(facts: &Facts<'_>, direction: Direction, a: &At<'_>, b: &At<'_>) -> F
         format!("a rule of {} allows nothing that {} doesn't", info.reference(), by.reference())
     };
     let key = format!("{} {}", place, by.reference());
-    Finding::on_policy(codes::COVERED_RULE, info, key, message).at(info, place, Part::Entry, "superfluous").context(
-        by,
-        path(facts, direction, b),
-        Part::Entry,
-        "allows all of it",
-    )
+    let finding = Finding::on_policy(codes::COVERED_RULE, info, key, message)
+        .at(info, place.clone(), Part::Entry, "superfluous")
+        .context(by, path(facts, direction, b), Part::Entry, "allows all of it");
+    // Without its last rule a policy may be one of another type: `policyTypes` follow from the rules where they are missing.
+    if a.policy.rules.len() < 2 {
+        return finding;
+    }
+    let step = format!("{place} goes");
+    finding.fixed(facts.sources, info, Op::Remove(place), step)
 }

@@ -345,8 +345,9 @@ $('tab-graph').addEventListener('click', () => show('graph'));
 $('tab-matrix').addEventListener('click', () => show('matrix'));
 for (const n of ['graph', 'matrix']) $('tab-' + n).addEventListener('keydown', e => { if (e.key === 'ArrowLeft' || e.key === 'ArrowRight') { const o = n === 'graph' ? 'matrix' : 'graph'; show(o); $('tab-' + o).focus(); e.preventDefault(); } });
 let timer = 0;
-$('search').addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(() => { text = $('search').value.trim().toLowerCase(); picked = null; overview(); refresh(); }, 80); });
-$('search').addEventListener('keydown', e => { if (e.key === 'Enter') { const i = ends.findIndex((_, i) => visible(i) && matches(i)); if (i >= 0) pickEnd(i, true); } });
+const search = () => { clearTimeout(timer); text = $('search').value.trim().toLowerCase(); picked = null; overview(); refresh(); };
+$('search').addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(search, 80); });
+$('search').addEventListener('keydown', e => { if (e.key === 'Enter') { search(); const i = ends.findIndex((_, i) => visible(i) && matches(i)); if (i >= 0) pickEnd(i, true); } });
 $('port').addEventListener('input', () => { const v = $('port').value.trim(); port = /^\d+$/.test(v) ? +v : null; refresh(); if (!picked) overview(); });
 $('state').addEventListener('change', () => { state = $('state').value; refresh(); });
 $('fit').addEventListener('click', fit); $('theme').addEventListener('click', theme); $('keys').addEventListener('click', keysHelp);
@@ -404,7 +405,7 @@ canvas.addEventListener('wheel', e => { e.preventDefault(); if (view === 'matrix
 addEventListener('keydown', e => {
   if (e.ctrlKey || e.metaKey || e.altKey) return;
   const typing = ['INPUT', 'SELECT'].includes(document.activeElement.tagName) && document.activeElement.type !== 'checkbox';
-  if (e.key === 'Escape') { if (typing) { $('search').value = ''; text = ''; } none(); canvas.focus(); return; }
+  if (e.key === 'Escape') { if (typing || text) { clearTimeout(timer); $('search').value = ''; text = ''; } none(); canvas.focus(); return; }
   if (typing) return;
   const plain = { '/': () => $('search').focus(), g: () => show('graph'), m: () => show('matrix'), t: theme, '?': keysHelp, '0': fit };
   if (plain[e.key]) { e.preventDefault(); plain[e.key](); return; }

@@ -218,8 +218,7 @@ fn is_internal(metadata: &Metadata) -> bool {
         ("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type", "intranet"),
         ("service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type", "private"),
     ];
-    let is =
-        |(key, value): &(&str, &str)| metadata.annotations.get(key).is_some_and(|v| v.eq_ignore_ascii_case(value));
+    let is = |(key, value): &(&str, &str)| metadata.annotations.get(key).is_some_and(|v| v.eq_ignore_ascii_case(value));
     ANNOTATIONS.iter().any(is)
         || metadata
             .annotations

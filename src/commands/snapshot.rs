@@ -2,8 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
-
 use super::{Exit, Output, input};
 use crate::cli::Global;
 use crate::report::snapshot::{Head, Item, Snapshot};
@@ -47,6 +45,7 @@ fn options(global: &Global, namespace: &str, collector: &Collector) -> Options {
         skip_invalid: global.skip_invalid,
         default_namespace: Some(namespace.to_owned()),
         observer: Some(collector.observer()),
+        only_observed: true,
         ..Options::default()
     }
 }
@@ -79,7 +78,7 @@ fn write(snapshot: &Snapshot, head: &Head, output: &mut Output) -> Exit {
         output.error("there is nothing to save");
         return Exit::Error;
     }
-    output.text(&snapshot.document(head));
+    snapshot.write(head, |piece| output.text(piece));
     Exit::Yes
 }
 
@@ -123,10 +122,7 @@ impl Collector {
     fn item(&self, object: &Observed<'_>) -> Option<Item> {
         match object.content {
             Content::Value(value) => Item::of(object.api_version, object.kind, value, &self.namespace),
-            Content::Json(text) => {
-                let value: Value = serde_json::from_slice(text).ok()?;
-                Item::of(object.api_version, object.kind, &value, &self.namespace)
-            }
+            Content::Json(text) => Item::of_json(object.api_version, object.kind, text, &self.namespace),
         }
     }
 

@@ -5,6 +5,9 @@
 //! match adds its result and lets the next rule go on, so that "unknown" is what is left when both answers remain possible.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 pub use super::trace::{Decision, Exempt, Leg, Outcome, Reason, Step, StepResult};
 
@@ -112,6 +115,34 @@ pub struct Evaluator<'a> {
     /// Its policies.
     pub policies: &'a Policies,
     compositions: Vec<Composition>,
+    /// For long lists of policies, which of them may select pods of a namespace.
+    by_namespace: Vec<ByNamespace>,
+}
+
+/// The policies of a list by the namespace of the pods they select.
+#[derive(Debug)]
+struct ByNamespace {
+    list: Arc<Vec<StagePolicy>>,
+    /// Indices of those of one namespace, in order.
+    of: FxHashMap<NamespaceId, Vec<u32>>,
+    /// Indices of the others, in order.
+    anywhere: Vec<u32>,
+}
+
+/// Shorter lists are looked through.
+const LONG: usize = 64;
+
+impl ByNamespace {
+    fn new(list: &Arc<Vec<StagePolicy>>) -> Self {
+        let mut out = Self { list: list.clone(), of: FxHashMap::default(), anywhere: Vec::new() };
+        for (index, policy) in list.iter().enumerate() {
+            match policy.namespace {
+                Some(namespace) => out.of.entry(namespace).or_default().push(index as u32),
+                None => out.anywhere.push(index as u32),
+            }
+        }
+        out
+    }
 }
 
 const ALLOW: u8 = 1;
@@ -121,7 +152,37 @@ const NEXT: u8 = 4;
 impl<'a> Evaluator<'a> {
     /// Prepares the stages of a profile.
     pub fn new(cluster: &'a Cluster, policies: &'a Policies, profile: &Profile) -> Self {
-        Self { cluster, policies, compositions: compose(policies, profile) }
+        let compositions = compose(policies, profile);
+        let mut by_namespace: Vec<ByNamespace> = Vec::new();
+        for direction in [Direction::Egress, Direction::Ingress] {
+            for stage in compositions.iter().flat_map(|c| c.stages(direction)) {
+                for list in std::iter::once(&stage.policies).chain(&stage.skip_if_selected) {
+                    // Compositions share their lists.
+                    if list.len() > LONG && !by_namespace.iter().any(|known| Arc::ptr_eq(&known.list, list)) {
+                        by_namespace.push(ByNamespace::new(list));
+                    }
+                }
+            }
+        }
+        Self { cluster, policies, compositions, by_namespace }
+    }
+
+    /// The policies of a list that may select pods of a namespace, in order.
+    pub(super) fn policies_of<'l>(
+        &self,
+        list: &'l Arc<Vec<StagePolicy>>,
+        namespace: NamespaceId,
+    ) -> impl Iterator<Item = &'l StagePolicy> {
+        let known = self.by_namespace.iter().find(|known| Arc::ptr_eq(&known.list, list));
+        let picked = known.map(|known| {
+            let own = known.of.get(&namespace).map_or(&[][..], Vec::as_slice);
+            let mut picked = [own, &known.anywhere].concat();
+            picked.sort_unstable();
+            picked
+        });
+        let whole = if picked.is_some() { &[][..] } else { list.as_slice() };
+        let picked = picked.into_iter().flatten().map(|index| &list[index as usize]);
+        whole.iter().filter(move |p| p.namespace.is_none_or(|n| n == namespace)).chain(picked)
     }
 
     /// The stages, once for each choice of the profile that makes a difference for these policies.
@@ -299,18 +360,16 @@ impl<'a> Evaluator<'a> {
     fn stage(&self, view: &View<'_>, stage: &Stage, direction: Direction, leg: &mut Leg) -> u8 {
         let namespace = self.cluster.pods[view.subject.index()].namespace;
         let selected = Selected::Pod(view.subject);
-        let selects = |p: &StagePolicy| {
-            p.namespace.is_none_or(|n| n == namespace) && matching::expr(self.cluster, &selected, &p.subject) != Tri::No
-        };
+        let selects = |p: &StagePolicy| matching::expr(self.cluster, &selected, &p.subject) != Tri::No;
         let mut step = Step { tier: stage.tier.clone(), selecting: Vec::new(), result: StepResult::NotSelected };
         if let Some(others) = &stage.skip_if_selected
-            && others.iter().any(|p| p.isolates && selects(p))
+            && self.policies_of(others, namespace).any(|p| p.isolates && selects(p))
         {
             step.result = StepResult::Skipped;
             leg.steps.push(step);
             return NEXT;
         }
-        let policies: Vec<&StagePolicy> = stage.policies.iter().filter(|p| selects(p)).collect();
+        let policies: Vec<&StagePolicy> = self.policies_of(&stage.policies, namespace).filter(|p| selects(p)).collect();
         if policies.is_empty() {
             leg.steps.push(step);
             return NEXT;

@@ -79,9 +79,17 @@ impl Evaluator<'_> {
     /// Every port of the server that the client may connect to. Exact: the same answers as [`Evaluator::evaluate`] gives for
     /// each of the 65535 ports of each protocol, for a client that dials the server itself.
     pub fn connections(&self, client: &Endpoint, server: &Endpoint) -> Connections {
+        self.connections_on(client, server, &std::array::from_fn(|_| PortSet::all()))
+    }
+
+    /// The same for some ports alone: a set for each of [`Protocol::WITH_PORTS`].
+    pub fn connections_on(&self, client: &Endpoint, server: &Endpoint, on: &[PortSet; 3]) -> Connections {
         let rules = self.rules_between(client, server);
         let mut out = Connections::default();
-        for (protocol, into) in Protocol::WITH_PORTS.into_iter().zip(&mut out.0) {
+        for ((protocol, into), on) in Protocol::WITH_PORTS.into_iter().zip(&mut out.0).zip(on) {
+            if on.is_empty() {
+                continue;
+            }
             let mut starts = vec![1u32];
             for rule in &rules {
                 self.cut(rule, protocol, server, &mut starts);
@@ -92,11 +100,15 @@ impl Evaluator<'_> {
             for (index, start) in starts.iter().enumerate() {
                 let last = starts.get(index + 1).map_or(u16::MAX, |next| (next - 1) as u16);
                 let first = *start as u16;
+                let stretch = PortSet::range(first, last).intersection(on);
+                if stretch.is_empty() {
+                    continue;
+                }
                 let flow =
                     Flow { client: *client, server: *server, protocol, port: first, name: None, via_service: false };
                 match self.evaluate(&flow).outcome {
-                    Outcome::Allowed => into.allowed.insert(first, last),
-                    Outcome::Unknown => into.unknown.insert(first, last),
+                    Outcome::Allowed => into.allowed = into.allowed.union(&stretch),
+                    Outcome::Unknown => into.unknown = into.unknown.union(&stretch),
                     Outcome::Denied => {}
                 }
             }
@@ -117,9 +129,8 @@ impl Evaluator<'_> {
                     continue;
                 }
                 seen.push(&stage.policies);
-                for policy in stage.policies.iter() {
-                    if policy.namespace.is_none_or(|n| n == namespace)
-                        && !policy.rules.is_empty()
+                for policy in self.policies_of(&stage.policies, namespace) {
+                    if !policy.rules.is_empty()
                         && matching::expr(self.cluster, &Selected::Pod(pod), &policy.subject) != Tri::No
                     {
                         out.extend(&policy.rules);

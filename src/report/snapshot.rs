@@ -6,12 +6,16 @@
 mod endpoints;
 mod keep;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
 use serde_json::{Map, Value};
 
 use crate::analysis::logs::scrub;
+use crate::source::{Trimmed, trim_json};
 use keep::Keep;
 
 /// Who changed a policy last, as an annotation of it in a snapshot.
@@ -37,11 +41,86 @@ type Place = (u8, String, String, String, String);
 #[derive(Clone, Debug)]
 pub struct Item {
     place: Place,
-    text: String,
+    text: Written,
     plugin: Option<&'static str>,
 }
 
+/// The JSON of an object. The containers of a pod are those of its workload's other pods: they are kept once.
+#[derive(Clone, Debug)]
+struct Written {
+    /// All but the containers.
+    text: Box<str>,
+    /// The containers, and where they belong.
+    containers: Option<(usize, Arc<str>)>,
+}
+
+impl Written {
+    fn of(object: &Map<String, Value>) -> Self {
+        let spec = object.get("spec").and_then(Value::as_object);
+        let Some((spec, containers)) = spec.and_then(|s| Some((s, s.get("containers")?))) else {
+            return Self { text: Value::Object(object.clone()).to_string().into(), containers: None };
+        };
+        let mut out = String::new();
+        let mut at = 0;
+        fields(&mut out, object, |out, name, _| {
+            if name != "spec" {
+                return false;
+            }
+            fields(out, spec, |out, name, _| {
+                let here = name == "containers";
+                if here {
+                    at = out.len();
+                }
+                here
+            });
+            true
+        });
+        Self { text: out.into(), containers: Some((at, containers.to_string().into())) }
+    }
+
+    fn parts(&self) -> [&str; 3] {
+        match &self.containers {
+            Some((at, containers)) => [&self.text[..*at], containers, &self.text[*at..]],
+            None => [&self.text, "", ""],
+        }
+    }
+}
+
+/// Writes an object's fields; `instead` may write a value itself.
+fn fields(out: &mut String, map: &Map<String, Value>, mut instead: impl FnMut(&mut String, &str, &Value) -> bool) {
+    out.push('{');
+    for (number, (name, value)) in map.iter().enumerate() {
+        if number > 0 {
+            out.push(',');
+        }
+        let _ = write!(out, "{}:", Value::from(name.as_str()));
+        if !instead(out, name, value) {
+            let _ = write!(out, "{value}");
+        }
+    }
+    out.push('}');
+}
+
 impl Item {
+    /// What is kept of an object that is given as JSON text; none for kinds that are left out.
+    pub fn of_json(api_version: &str, kind: &str, text: &[u8], namespace: &str) -> Option<Self> {
+        thread_local! {
+            static TRIMMED: RefCell<Trimmed> = RefCell::default();
+        }
+        let whole = || serde_json::from_slice(text).ok();
+        // Of policies and Secrets, what is kept is told by fields that are not.
+        let value: Value = match keep::of(api_version, kind) {
+            Some((rank, keep)) if rank != 2 && kind != "Secret" => TRIMMED.with_borrow_mut(|trimmed| {
+                let short =
+                    trim_json(text, keep, trimmed).ok().and_then(|()| serde_json::from_slice(&trimmed.text).ok());
+                short.or_else(whole)
+            })?,
+            None if kind != "PartialObjectMetadata" => return None,
+            _ => whole()?,
+        };
+        Self::of(api_version, kind, &value, namespace)
+    }
+
     /// What is kept of an object; none for kinds that are left out.
     pub fn of(api_version: &str, kind: &str, object: &Value, namespace: &str) -> Option<Self> {
         // Secrets are asked for by their metadata alone.
@@ -71,14 +150,15 @@ impl Item {
         };
         let place = (rank, kind.to_owned(), place_namespace, text("name"), api_version.to_owned());
         let plugin = if kind == "DaemonSet" { plugin(&place.3) } else { None };
-        Some(Self { place, text: Value::Object(out).to_string(), plugin })
+        Some(Self { place, text: Written::of(&out), plugin })
     }
 }
 
 /// A snapshot being made.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    items: BTreeMap<Place, String>,
+    items: BTreeMap<Place, Written>,
+    containers: FxHashSet<Arc<str>>,
     plugins: BTreeSet<&'static str>,
 }
 
@@ -92,9 +172,17 @@ impl Snapshot {
 
     /// Takes an object that was trimmed before. Of the same object twice, the first stays.
     pub fn insert(&mut self, item: Item) {
-        self.plugins.extend(item.plugin);
-        self.items.entry(item.place).or_insert(item.text);
+        let Item { place, mut text, plugin } = item;
+        self.plugins.extend(plugin);
+        if let Some((_, containers)) = &mut text.containers {
+            match self.containers.get(containers) {
+                Some(known) => *containers = known.clone(),
+                None => drop(self.containers.insert(containers.clone())),
+            }
+        }
+        self.items.entry(place).or_insert(text);
     }
+
     /// The network plugin that the DaemonSets betray, where it is a single one.
     pub fn plugin(&self) -> Option<&'static str> {
         if self.plugins.len() == 1 { self.plugins.first().copied() } else { None }
@@ -112,9 +200,14 @@ impl Snapshot {
 
     /// The document: an object a line, so that a diff shows which changed.
     pub fn document(&self, head: &Head) -> String {
-        let size: usize = self.items.values().map(|item| item.len() + 2).sum();
-        let mut out = String::with_capacity(size + 200);
-        out.push_str("{\"apiVersion\":\"netcheck/v1alpha1\",\"kind\":\"Snapshot\"");
+        let mut out = String::new();
+        self.write(head, |text| out.push_str(text));
+        out
+    }
+
+    /// The document, piece by piece.
+    pub fn write(&self, head: &Head, mut piece: impl FnMut(&str)) {
+        let mut out = String::from("{\"apiVersion\":\"netcheck/v1alpha1\",\"kind\":\"Snapshot\"");
         let fields = [("capturedAt", &head.captured_at), ("cni", &head.cni), ("namespace", &head.namespace)];
         for (name, value) in fields {
             if let Some(value) = value {
@@ -124,12 +217,21 @@ impl Snapshot {
         out.push_str(",\"items\":[");
         for (number, item) in self.items.values().enumerate() {
             out.push_str(if number == 0 { "\n" } else { ",\n" });
-            out.push_str(item);
+            for part in item.parts() {
+                out.push_str(part);
+            }
+            if out.len() > PIECE {
+                piece(&out);
+                out.clear();
+            }
         }
         out.push_str("\n]}\n");
-        out
+        piece(&out);
     }
 }
+
+/// Bytes of the document that are written at a time.
+const PIECE: usize = 1 << 18;
 
 /// A value without what is not kept; none where nothing is left.
 fn trim(keep: &Keep, value: &Value) -> Option<Value> {

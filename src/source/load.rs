@@ -43,6 +43,8 @@ pub struct Options {
     pub limits: Limits,
     /// Who else is shown the objects.
     pub observer: Option<Observer>,
+    /// Whether they are shown to it alone: they are checked, and not kept.
+    pub only_observed: bool,
 }
 
 /// Bounds on what is read.
@@ -475,7 +477,7 @@ impl Loader {
                 }
             }
         }
-        let Some((kind, mut object)) = object.filter(|_| !refused) else { return };
+        let Some((kind, mut object)) = object.filter(|_| !refused && !self.options.only_observed) else { return };
         let metadata = object::metadata_mut(&mut object);
         if !kind.decides() {
             // Nothing is decided by them, and a hundred thousand pods carry what was applied to them once more in there.

@@ -28,3 +28,4 @@ pub use kind::{is_routing, policy_scope};
 pub use load::{Input, Limits, LoadError, Loader, Options, load_paths, load_text};
 pub use map::{Excerpt, SourceMap, Span, locate_in_yaml, trimmed};
 pub use origin::{FieldPath, Origin, Segment, SourceId};
+pub use scan::{Trimmed, Wanted, trim as trim_json};

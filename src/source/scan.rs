@@ -5,8 +5,6 @@
 
 use wide::u8x16;
 
-use super::schema::Shape;
-
 /// A text that is not plainly JSON, or ends too soon. Whoever reads it with care finds out what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Odd;
@@ -268,6 +266,20 @@ pub fn says(text: &[u8], first_only: bool) -> Result<Says<'_>> {
     Ok((api_version, kind))
 }
 
+/// What is wanted of a value: some of its fields, something of each of its items, or all of it.
+pub trait Wanted: 'static {
+    /// The fields there are; none where it is not an object, or is wanted whole.
+    fn fields(&self) -> Option<&[(&'static str, &Self)]>;
+
+    /// What is wanted of each item; none where it is not a list, or is wanted whole.
+    fn item(&self) -> Option<&Self>;
+
+    /// Whether it is known, and not wanted.
+    fn skip(&self) -> bool {
+        false
+    }
+}
+
 /// An object cut down to what is wanted of it.
 #[derive(Debug, Default)]
 pub struct Trimmed {
@@ -281,12 +293,12 @@ pub struct Trimmed {
     pub unknown: bool,
 }
 
-/// Cuts the object at the start of a text down to the fields that `shape` wants. `out` is used again.
-pub fn trim(text: &[u8], shape: &Shape, out: &mut Trimmed) -> Result<()> {
+/// Cuts the object at the start of a text down to the fields that are wanted. `out` is used again.
+pub fn trim(text: &[u8], wanted: &impl Wanted, out: &mut Trimmed) -> Result<()> {
     out.text.clear();
     (out.typed, out.unknown) = (false, false);
     let mut trimming = Trimming { text, out };
-    trimming.out.end = trimming.value(shape, 0, 0)?;
+    trimming.out.end = trimming.value(wanted, 0, 0)?;
     Ok(())
 }
 
@@ -297,11 +309,11 @@ struct Trimming<'t, 'o> {
 
 impl Trimming<'_, '_> {
     /// Takes over what is wanted of the value at `at`, and gives its end.
-    fn value(&mut self, shape: &Shape, at: usize, depth: usize) -> Result<usize> {
-        match (shape, self.text.get(at)) {
-            (Shape::Fields(fields), Some(b'{')) => self.fields(fields, at, depth),
-            (Shape::List(shape), Some(b'[')) => self.list(shape, at, depth),
-            // Of another type than wanted: whoever decodes it has to say so.
+    fn value<W: Wanted>(&mut self, wanted: &W, at: usize, depth: usize) -> Result<usize> {
+        match (wanted.fields(), wanted.item(), self.text.get(at)) {
+            (Some(fields), _, Some(b'{')) => self.fields(fields, at, depth),
+            (_, Some(item), Some(b'[')) => self.list(item, at, depth),
+            // All of it, or of another type than wanted: whoever decodes it has to say so.
             _ => {
                 let end = value_end(self.text, at)?;
                 self.out.text.extend_from_slice(&self.text[at..end]);
@@ -310,23 +322,23 @@ impl Trimming<'_, '_> {
         }
     }
 
-    fn fields(&mut self, fields: &[(&str, &Shape)], at: usize, depth: usize) -> Result<usize> {
+    fn fields<W: Wanted>(&mut self, fields: &[(&str, &W)], at: usize, depth: usize) -> Result<usize> {
         self.out.text.push(b'{');
         let mut entries = Entries::of(self.text, at)?;
-        let mut wanted = false;
+        let mut any = false;
         while let Some(entry) = entries.next(self.text)? {
             self.out.typed |= depth == 0 && matches!(entry.key, b"apiVersion" | b"kind");
-            let shape = fields.iter().find(|(name, _)| name.as_bytes() == entry.key).map(|(_, shape)| *shape);
-            entries.at = match shape {
-                Some(Shape::Skip) => value_end(self.text, entry.value)?,
-                Some(shape) => {
-                    if std::mem::replace(&mut wanted, true) {
+            let field = fields.iter().find(|(name, _)| name.as_bytes() == entry.key).map(|(_, wanted)| *wanted);
+            entries.at = match field {
+                Some(field) if field.skip() => value_end(self.text, entry.value)?,
+                Some(field) => {
+                    if std::mem::replace(&mut any, true) {
                         self.out.text.push(b',');
                     }
                     self.out.text.push(b'"');
                     self.out.text.extend_from_slice(entry.key);
                     self.out.text.extend_from_slice(b"\":");
-                    self.value(shape, entry.value, depth + 1)?
+                    self.value(field, entry.value, depth + 1)?
                 }
                 None => {
                     self.out.unknown = true;
@@ -338,7 +350,7 @@ impl Trimming<'_, '_> {
         Ok(entries.at)
     }
 
-    fn list(&mut self, shape: &Shape, at: usize, depth: usize) -> Result<usize> {
+    fn list<W: Wanted>(&mut self, item: &W, at: usize, depth: usize) -> Result<usize> {
         self.out.text.push(b'[');
         let mut at = blank(self.text, at + 1);
         if self.text.get(at) == Some(&b']') {
@@ -346,7 +358,7 @@ impl Trimming<'_, '_> {
             return Ok(at + 1);
         }
         loop {
-            at = blank(self.text, self.value(shape, at, depth + 1)?);
+            at = blank(self.text, self.value(item, at, depth + 1)?);
             match self.text.get(at) {
                 Some(b',') => {
                     self.out.text.push(b',');
@@ -367,7 +379,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::super::schema::Shape::{Any, Fields, List, Skip};
+    use super::super::schema::Shape::{self, Any, Fields, List, Skip};
     use super::*;
 
     static ITEM: Shape = Fields(&[("name", &Any), ("junk", &Skip), ("ports", &List(&Fields(&[("port", &Any)])))]);

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::kind::Kind;
 use super::origin::FieldPath;
+use super::scan::Wanted;
 
 /// What a value may hold.
 pub(super) enum Shape {
@@ -19,6 +20,26 @@ pub(super) enum Shape {
     Fields(&'static [(&'static str, &'static Shape)]),
     /// Items of one shape.
     List(&'static Shape),
+}
+
+impl Wanted for Shape {
+    fn fields(&self) -> Option<&[(&'static str, &Self)]> {
+        match self {
+            Fields(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    fn item(&self) -> Option<&Self> {
+        match self {
+            List(item) => Some(item),
+            _ => None,
+        }
+    }
+
+    fn skip(&self) -> bool {
+        matches!(self, Skip)
+    }
 }
 
 use Shape::{Any, Fields, List, Skip};

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::effects::{Asked, Change, Effects, Side, is_asked, join, number};
 use crate::model::{Cluster, NodeId, Phase, PodId, PortSet, Protocol, Str, WorkloadRef};
 use crate::policy::Policies;
-use crate::policy::rule::{Direction, Expr, Match, Rule, Scope, StagePolicy, Term};
+use crate::policy::rule::{Direction, Expr, L4, Match, Ports, Rule, Scope, StagePolicy, Term};
 use crate::reach::eval::EndpointKind;
 use crate::reach::matching::{self, Selected, Tri};
 use crate::reach::{Connections, Endpoint, Evaluator};
@@ -23,25 +23,33 @@ const MOST_PAIRS: usize = 40_000;
 pub(super) fn between(before: &Evaluator<'_>, after: &Evaluator<'_>, changed: &[Origin], asked: &[Asked]) -> Effects {
     let cluster = before.cluster;
     let selected = selected(cluster, [before.policies, after.policies], changed);
-    let facts = Facts::of(before.policies, after.policies);
-    let classes = |ids: &mut dyn Iterator<Item = PodId>, with_node: bool| {
+    let facts = Facts::of([before.policies, after.policies], changed, cluster, &selected);
+    let classes = |ids: &mut dyn Iterator<Item = PodId>, subjects: bool| {
         let mut by: HashMap<Signature, Vec<PodId>> = HashMap::new();
         for id in ids {
-            by.entry(facts.signature(cluster, id, with_node)).or_default().push(id);
+            by.entry(facts.signature(cluster, id, subjects)).or_default().push(id);
         }
         let mut all: Vec<Vec<PodId>> = by.into_values().collect();
         all.sort();
         all
     };
-    let everyone = || (0..cluster.pods.len()).map(|i| PodId(i as u32)).filter(|p| lives(cluster, *p));
-    let subjects = classes(&mut everyone().filter(|p| selected.contains(p)), true);
-    let others = classes(&mut everyone().filter(|p| !selected.contains(p)), false);
+    let subjects = classes(&mut selected.iter().copied(), true);
+    let touched: Vec<Touched> =
+        subjects.iter().filter_map(|s| Some(Touched::of(before, after, changed, *s.first()?))).collect();
+    let directions = [Direction::Egress, Direction::Ingress];
+    // Of the others, only those that some subject's change is about.
+    let concerned = |id: &PodId| {
+        let end = End::Pod(*id);
+        touched.iter().any(|t| directions.into_iter().any(|d| t.concerns(cluster, d, &end)))
+    };
+    let everyone = (0..cluster.pods.len()).map(|i| PodId(i as u32));
+    let mut others = everyone.filter(|p| lives(cluster, *p) && !selected.contains(p) && concerned(p));
+    let others = classes(&mut others, false);
     let nodes: Vec<NodeId> = (0..cluster.nodes.len()).map(|i| NodeId(i as u32)).collect();
-    let mut comparison = Comparison { before, after, left: MOST_PAIRS, cut_short: false, rows: BTreeMap::new() };
+    let ports = touched.iter().map(Touched::ports).reduce(either).unwrap_or_default();
+    let mut comparison = Comparison { before, after, ports, left: MOST_PAIRS, cut_short: false, rows: BTreeMap::new() };
     let outside = facts.outside();
-    for subject in &subjects {
-        let Some(first) = subject.first() else { continue };
-        let touched = Touched::of(before, after, changed, *first);
+    for (subject, touched) in subjects.iter().zip(&touched) {
         let pods = |pods: &Vec<PodId>| Class::Pods(pods.clone());
         let own = Class::Pods(subject.clone());
         for other in subjects.iter().map(pods) {
@@ -49,10 +57,11 @@ pub(super) fn between(before: &Evaluator<'_>, after: &Evaluator<'_>, changed: &[
         }
         let far = others.iter().map(pods).chain(nodes.iter().map(|n| Class::Node(*n)));
         for other in far.chain(outside.iter().copied().map(Class::Outside)) {
-            if touched.concerns(cluster, Direction::Egress, &other) {
+            let Some(end) = End::of(&other) else { continue };
+            if touched.concerns(cluster, Direction::Egress, &end) {
                 comparison.pair(&own, &other);
             }
-            if touched.concerns(cluster, Direction::Ingress, &other) {
+            if touched.concerns(cluster, Direction::Ingress, &end) {
                 comparison.pair(&other, &own);
             }
         }
@@ -79,12 +88,14 @@ fn selected(cluster: &Cluster, versions: [&Policies; 2], changed: &[Origin]) -> 
     let mut out = BTreeSet::new();
     for policies in versions {
         for policy in all(policies).filter(|p| changed.contains(&policies.info(p.policy).origin)) {
-            for id in (0..cluster.pods.len()).map(|i| PodId(i as u32)) {
-                let selects = || matching::expr(cluster, &Selected::Pod(id), &policy.subject) != Tri::No;
-                if !cluster.pods[id.index()].host_network && lives(cluster, id) && selects() {
-                    out.insert(id);
-                }
-            }
+            let pods = match policy.namespace {
+                Some(namespace) => cluster.namespaces[namespace.index()].pods.clone(),
+                None => 0..cluster.pods.len() as u32,
+            };
+            out.extend(pods.map(PodId).filter(|id| {
+                let selects = || matching::expr(cluster, &Selected::Pod(*id), &policy.subject) != Tri::No;
+                !cluster.pods[id.index()].host_network && lives(cluster, *id) && selects()
+            }));
         }
     }
     out
@@ -101,45 +112,56 @@ fn all(policies: &Policies) -> impl Iterator<Item = &StagePolicy> {
 struct Facts {
     keys: Vec<Str>,
     nets: Vec<IpNet>,
+    /// Those of `nets` that make a difference for pods that no changed policy selects: where they are the other end of a pod
+    /// that one does select, or where a rule looks at both ends.
+    far: Vec<IpNet>,
 }
 
 /// What the policies can know of a pod.
 type Signature = (u32, Vec<Option<Str>>, Vec<(Option<Str>, u16, Protocol)>, Vec<bool>, Vec<bool>, Option<u32>, Str);
 
 impl Facts {
-    fn of(before: &Policies, after: &Policies) -> Self {
-        let (mut keys, mut nets) = (BTreeSet::new(), BTreeSet::new());
-        for policy in all(before).chain(all(after)) {
+    fn of(versions: [&Policies; 2], changed: &[Origin], cluster: &Cluster, subjects: &BTreeSet<PodId>) -> Self {
+        let (mut keys, mut nets, mut far) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let namespaces: BTreeSet<_> = subjects.iter().map(|p| cluster.pods[p.index()].namespace).collect();
+        let selects_subject = |p: &StagePolicy| {
+            p.namespace.is_none_or(|n| namespaces.contains(&n))
+                && subjects.iter().any(|s| matching::expr(cluster, &Selected::Pod(*s), &p.subject) != Tri::No)
+        };
+        let [before, after] = versions;
+        // What did not change is in both.
+        let old = all(before).filter(|p| changed.contains(&before.info(p.policy).origin));
+        for policy in old.chain(all(after)) {
             labels(&policy.subject, &mut keys);
+            let subject = selects_subject(policy);
             for rule in &policy.rules {
+                let both = rule.source != Match::Any && rule.destination != Match::Any;
                 for side in [&rule.source, &rule.destination] {
                     let Match::OneOf(peers) = side else { continue };
                     for term in peers.iter().flat_map(|p| &p.terms) {
-                        match term {
-                            Term::Pods(e) | Term::NotPods(e) => labels(e, &mut keys),
-                            Term::Cidr(blocks, _) => {
-                                for block in blocks {
-                                    nets.insert(block.cidr.trunc());
-                                    nets.extend(block.except.iter().map(IpNet::trunc));
-                                }
+                        if let Term::Pods(e) | Term::NotPods(e) = term {
+                            labels(e, &mut keys);
+                        }
+                        for net in ranges(term) {
+                            nets.insert(net);
+                            if subject || both {
+                                far.insert(net);
                             }
-                            Term::NotCidr(cidrs) => nets.extend(cidrs.iter().map(IpNet::trunc)),
-                            Term::Service(triples) => nets.extend(triples.iter().map(|t| IpNet::from(t.0))),
-                            _ => {}
                         }
                     }
                 }
             }
         }
-        Self { keys: keys.into_iter().collect(), nets: nets.into_iter().collect() }
+        Self { keys: keys.into_iter().collect(), nets: nets.into_iter().collect(), far: far.into_iter().collect() }
     }
 
-    fn signature(&self, cluster: &Cluster, id: PodId, with_node: bool) -> Signature {
+    fn signature(&self, cluster: &Cluster, id: PodId, subject: bool) -> Signature {
         let pod = &cluster.pods[id.index()];
-        let held = |ip: &IpAddr| self.nets.iter().map(move |n| n.contains(ip)).collect::<Vec<bool>>();
+        let nets = if subject { &self.nets } else { &self.far };
+        let held = |ip: &IpAddr| nets.iter().map(move |n| n.contains(ip)).collect::<Vec<bool>>();
         let families = [false, true].map(|v6| pod.ip(v6).is_some()).to_vec();
         // On its node's network a pod is its node: told apart by name.
-        let node = (with_node || pod.host_network).then(|| pod.node.map_or(u32::MAX, |n| n.0));
+        let node = (subject || pod.host_network).then(|| pod.node.map_or(u32::MAX, |n| n.0));
         let ports = pod
             .ports
             .iter()
@@ -163,7 +185,7 @@ impl Facts {
         for v6 in [false, true] {
             let top = if v6 { u128::MAX } else { u128::from(u32::MAX) };
             let mut cuts: BTreeSet<u128> = BTreeSet::from([0]);
-            for net in self.nets.iter().filter(|n| n.addr().is_ipv6() == v6) {
+            for net in self.far.iter().filter(|n| n.addr().is_ipv6() == v6) {
                 cuts.insert(number(net.network()));
                 if number(net.broadcast()) < top {
                     cuts.insert(number(net.broadcast()) + 1);
@@ -176,6 +198,18 @@ impl Facts {
             }
         }
         out
+    }
+}
+
+/// The ranges of addresses that a term looks at.
+fn ranges(term: &Term) -> Vec<IpNet> {
+    match term {
+        Term::Cidr(blocks, _) => {
+            blocks.iter().flat_map(|b| std::iter::once(&b.cidr).chain(&b.except)).map(IpNet::trunc).collect()
+        }
+        Term::NotCidr(cidrs) => cidrs.iter().map(IpNet::trunc).collect(),
+        Term::Service(triples) => triples.iter().map(|t| IpNet::from(t.0)).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -202,12 +236,33 @@ enum Touched<'a> {
     /// All: the pod is isolated where it was not, or the other way round.
     Everyone,
     /// Those that a rule matches which only one version has: ingress, egress.
-    Peers([Vec<&'a Match>; 2]),
+    Rules([Vec<&'a Rule>; 2]),
+}
+
+/// An end that a change may make a difference for.
+enum End {
+    Pod(PodId),
+    Node(NodeId),
+    Outside(IpAddr),
+}
+
+impl End {
+    fn of(class: &Class) -> Option<Self> {
+        Some(match class {
+            Class::Pods(pods) => Self::Pod(*pods.first()?),
+            Class::Node(node) => Self::Node(*node),
+            Class::Outside((first, _)) => Self::Outside(*first),
+        })
+    }
 }
 
 impl<'a> Touched<'a> {
     fn of(before: &'a Evaluator<'_>, after: &'a Evaluator<'_>, changed: &[Origin], pod: PodId) -> Self {
-        let selects = |p: &&StagePolicy| matching::expr(before.cluster, &Selected::Pod(pod), &p.subject) != Tri::No;
+        let namespace = before.cluster.pods[pod.index()].namespace;
+        let selects = |p: &&StagePolicy| {
+            p.namespace.is_none_or(|n| n == namespace)
+                && matching::expr(before.cluster, &Selected::Pod(pod), &p.subject) != Tri::No
+        };
         let isolated = |policies: &Policies, direction: Direction| {
             policies.network.of(direction).iter().any(|p| p.isolates && selects(&p))
         };
@@ -215,7 +270,7 @@ impl<'a> Touched<'a> {
         if both.into_iter().any(|d| isolated(before.policies, d) != isolated(after.policies, d)) {
             return Self::Everyone;
         }
-        Self::Peers(both.map(|direction| {
+        Self::Rules(both.map(|direction| {
             let rules = |policies: &'a Policies| -> Vec<&'a Rule> {
                 [&policies.admin, &policies.network, &policies.baseline]
                     .into_iter()
@@ -230,41 +285,63 @@ impl<'a> Touched<'a> {
             let same = |a: &Rule, b: &Rule| {
                 a.source == b.source && a.destination == b.destination && a.l4 == b.l4 && a.action == b.action
             };
-            let only = |these: &[&'a Rule], those: &[&'a Rule]| -> Vec<&'a Match> {
-                let alone = these.iter().filter(|a| !those.iter().any(|b| same(a, b)));
-                alone.map(|r| r.peers(direction)).collect()
+            let only = |these: &[&'a Rule], those: &[&'a Rule]| -> Vec<&'a Rule> {
+                these.iter().filter(|a| !those.iter().any(|b| same(a, b))).copied().collect()
             };
             [only(&old, &new), only(&new, &old)].concat()
         }))
     }
 
     /// Whether the other end may be matched by one of those rules; without looking closely.
-    fn concerns(&self, cluster: &Cluster, direction: Direction, class: &Class) -> bool {
-        let Self::Peers([ingress, egress]) = self else { return true };
-        let peers = if direction == Direction::Ingress { ingress } else { egress };
-        let pod = match class {
-            Class::Pods(pods) => pods.first().copied(),
-            Class::Node(_) | Class::Outside(_) => None,
+    fn concerns(&self, cluster: &Cluster, direction: Direction, end: &End) -> bool {
+        let Self::Rules([ingress, egress]) = self else { return true };
+        let rules = if direction == Direction::Ingress { ingress } else { egress };
+        let ips: &[IpAddr] = match end {
+            End::Pod(pod) => &cluster.pods[pod.index()].ips,
+            End::Node(node) => &cluster.nodes[node.index()].addresses,
+            End::Outside(ip) => std::slice::from_ref(ip),
         };
-        let term = |term: &Term| match (term, pod) {
-            (Term::Pods(e), Some(pod)) => matching::expr(cluster, &Selected::Pod(pod), e) != Tri::No,
-            (Term::Pods(_), None) => false,
+        let term = |term: &Term| match (term, end) {
+            (Term::Pods(e), End::Pod(pod)) => matching::expr(cluster, &Selected::Pod(*pod), e) != Tri::No,
+            (Term::Pods(_), _) => false,
             (Term::Cidr(blocks, _), _) => {
-                let ips: &[IpAddr] = match (class, pod) {
-                    (_, Some(pod)) => &cluster.pods[pod.index()].ips,
-                    (Class::Node(node), _) => &cluster.nodes[node.index()].addresses,
-                    (Class::Outside((first, _)), _) => std::slice::from_ref(first),
-                    (Class::Pods(_), None) => &[],
-                };
                 ips.is_empty() || blocks.iter().any(|b| ips.iter().any(|ip| b.cidr.contains(ip)))
             }
             _ => true,
         };
-        peers.iter().any(|m| match m {
+        rules.iter().any(|rule| match rule.peers(direction) {
             Match::Any => true,
             Match::OneOf(peers) => peers.iter().any(|p| p.terms.iter().all(term)),
         })
     }
+
+    /// The ports at which it can make a difference, of each protocol; without looking closely.
+    fn ports(&self) -> [PortSet; 3] {
+        match self {
+            Self::Everyone => std::array::from_fn(|_| PortSet::all()),
+            Self::Rules(rules) => rules.iter().flatten().map(|r| may_match(&r.l4)).reduce(either).unwrap_or_default(),
+        }
+    }
+}
+
+/// The ports that a rule may match, of each protocol.
+fn may_match(l4: &L4) -> [PortSet; 3] {
+    Protocol::WITH_PORTS.map(|protocol| {
+        let L4::OneOf(all) = l4 else { return PortSet::all() };
+        let mut out = PortSet::empty();
+        for port in all.iter().filter(|p| p.protocol.is_none_or(|p| p == protocol)) {
+            match port.ports {
+                Ports::Range(first, last) if first <= last => out.insert(first, last),
+                Ports::Range(..) => {}
+                Ports::All | Ports::Named(_) | Ports::NotIn(_) => return PortSet::all(),
+            }
+        }
+        out
+    })
+}
+
+fn either(a: [PortSet; 3], b: [PortSet; 3]) -> [PortSet; 3] {
+    std::array::from_fn(|at| a[at].union(&b[at]))
 }
 
 /// Endpoints that no policy tells apart.
@@ -290,14 +367,16 @@ enum Group {
     Outside,
 }
 
-type Ports = Vec<(Protocol, PortSet)>;
+type PortList = Vec<(Protocol, PortSet)>;
 
 /// What rows are joined by.
-type RowKey = (Kind, Group, Group, Ports);
+type RowKey = (Kind, Group, Group, PortList);
 
 struct Comparison<'a> {
     before: &'a Evaluator<'a>,
     after: &'a Evaluator<'a>,
+    /// The ports at which there may be a difference.
+    ports: [PortSet; 3],
     left: usize,
     cut_short: bool,
     rows: BTreeMap<RowKey, Vec<(Side, Side)>>,
@@ -314,9 +393,9 @@ impl Comparison<'_> {
             return;
         }
         self.left -= 1;
-        let (mut opened, mut closed) = (Ports::new(), Ports::new());
+        let (mut opened, mut closed) = (PortList::new(), PortList::new());
         for (from, to) in ends {
-            let (before, after) = (self.before.connections(&from, &to), self.after.connections(&from, &to));
+            let [before, after] = [self.before, self.after].map(|e| e.connections_on(&from, &to, &self.ports));
             risen(&before, &after, &mut opened);
             risen(&after, &before, &mut closed);
         }
@@ -405,7 +484,7 @@ impl Comparison<'_> {
 }
 
 /// The ports that are more surely allowed in `after`: what was denied and may now pass counts too.
-fn risen(before: &Connections, after: &Connections, into: &mut Ports) {
+fn risen(before: &Connections, after: &Connections, into: &mut PortList) {
     for ((protocol, old), (_, new)) in before.iter().zip(after.iter()) {
         let surely = new.allowed.difference(&old.allowed);
         let perhaps = new.unknown.difference(&old.unknown.union(&old.allowed));

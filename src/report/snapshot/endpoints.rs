@@ -38,8 +38,11 @@ pub(super) fn of(name: &str, value: &str) -> Vec<String> {
     if value.is_empty() {
         return out;
     }
+    // Most values lead nowhere: what every pattern needs is looked for before any is tried.
+    let has = |byte| memchr::memchr(byte, value.as_bytes()).is_some();
+    let (colon, equals) = (has(b':'), has(b'='));
     let mut urls = false;
-    for found in captures(&URL, value) {
+    for found in captures(&URL, value, colon) {
         urls = true;
         let scheme = found.get(1).map_or("", |m| m.as_str()).to_ascii_lowercase();
         for host in found.get(2).map_or("", |m| m.as_str()).split(',') {
@@ -50,7 +53,7 @@ pub(super) fn of(name: &str, value: &str) -> Vec<String> {
             }
         }
     }
-    for found in captures(&GO_DSN, value) {
+    for found in captures(&GO_DSN, value, colon || has(b'(')) {
         urls = true;
         if let Some(host) = found.get(1) {
             add(&mut out, host.as_str().to_owned());
@@ -60,7 +63,7 @@ pub(super) fn of(name: &str, value: &str) -> Vec<String> {
         return out;
     }
     let (mut host, mut port) = (None, None);
-    for found in captures(&PAIRS, value) {
+    for found in captures(&PAIRS, value, equals) {
         let text = found.get(2).map_or("", |m| m.as_str());
         match found.get(1).map_or("", |m| m.as_str()).eq_ignore_ascii_case("port") {
             true => port = port_of(text),
@@ -75,7 +78,7 @@ pub(super) fn of(name: &str, value: &str) -> Vec<String> {
     }
     // Neighbours share a separator, which a match takes with it: look again from each end.
     let mut at = 0;
-    while let Some(found) = BARE.as_ref().and_then(|pattern| pattern.captures_at(value, at)) {
+    while let Some(found) = BARE.as_ref().filter(|_| colon).and_then(|pattern| pattern.captures_at(value, at)) {
         let Some(host) = found.get(1) else { break };
         at = host.end();
         if split(host.as_str()).is_some_and(|(h, p)| is_host(h) && p.is_some()) {
@@ -109,8 +112,9 @@ fn add(out: &mut Vec<String>, endpoint: String) {
 fn captures<'t>(
     pattern: &'static LazyLock<Option<Regex>>,
     value: &'t str,
+    likely: bool,
 ) -> impl Iterator<Item = regex::Captures<'t>> {
-    pattern.as_ref().into_iter().flat_map(move |pattern| pattern.captures_iter(value))
+    likely.then(|| pattern.as_ref()).flatten().into_iter().flat_map(move |pattern| pattern.captures_iter(value))
 }
 
 /// A host with its port.

@@ -228,6 +228,9 @@ pub struct ProbeFlags {
     /// How long the probe from one pod may take; 90s without
     #[arg(long, value_name = "TIME", value_parser = duration, requires = "live", help_heading = "Packets")]
     pub timeout: Option<std::time::Duration>,
+    /// Where packets and policies disagree, try again for so long: rules may not be programmed yet
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "live", help_heading = "Packets")]
+    pub wait: Option<std::time::Duration>,
 }
 
 /// Ways into a pod's network.
@@ -486,6 +489,14 @@ pub struct AuditArgs {
     /// Write the findings of now to a file, as a baseline
     #[arg(long, value_name = "FILE")]
     pub write_baseline: Option<PathBuf>,
+    /// With --live: so many connections are tried, from pods of as many workloads as it takes
+    #[cfg(feature = "live")]
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, requires = "live", help_heading = "Packets", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub sample: u16,
+    /// Try some verdicts with packets
+    #[cfg(feature = "live")]
+    #[command(flatten)]
+    pub probe: ProbeFlags,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: AuditOutput,
@@ -578,6 +589,10 @@ pub struct TestArgs {
     /// Write expectations of what is true today
     #[arg(long, conflicts_with = "files")]
     pub init: bool,
+    /// Try the expectations with packets
+    #[cfg(feature = "live")]
+    #[command(flatten)]
+    pub probe: ProbeFlags,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: TestOutput,

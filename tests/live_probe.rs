@@ -511,3 +511,125 @@ fn an_interrupt_leaves_nothing_behind() {
         assert_eq!(made(&server), Vec::<String>::new(), "{signal}");
     }
 }
+
+#[test]
+fn the_roles_that_are_printed_are_enough() {
+    let Some(world) = world() else { return };
+    world.forward_rules("ip daddr 10.77.2.3 drop");
+    let printed = api_server::program().args(["rbac", "probe", "-n", "shop"]).output().expect("to run");
+    let roles = String::from_utf8(printed.stdout).expect("text");
+    let mut objects = cluster();
+    objects.push(namespace("kube-system"));
+    objects.push(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kube-dns", "namespace": "kube-system"},
+        "spec": {"clusterIP": "10.96.0.10", "selector": {"k8s-app": "kube-dns"}, "ports": [{"port": 53, "protocol": "UDP"}]}}));
+    let mut dns = pod("coredns", "10.77.2.2", &[]);
+    dns["metadata"] =
+        json!({"name": "coredns", "namespace": "kube-system", "uid": "u", "labels": {"k8s-app": "kube-dns"}});
+    objects.push(dns);
+    let server = ApiServer::start(objects).with_kubelet(kubelet(world)).with_roles(&roles);
+    let (check, code) = report(&server, &EPHEMERAL);
+    assert_eq!((&check["live"]["agreement"], code), (&json!("agrees"), Some(0)), "{check:#}");
+    assert_eq!(server.refused(), Vec::<String>::new());
+}
+
+#[test]
+fn rules_that_come_late_are_waited_for() {
+    let Some(world) = world() else { return };
+    world.rules("s", "input", "ip daddr 10.77.2.3 tcp dport 8080 drop");
+    world.forward_rules("ip daddr 10.77.2.2 tcp dport 8080 drop");
+    let run = kubelet(world.clone());
+    let server = ApiServer::start(cluster()).with_kubelet(move |container| {
+        let end = run(container);
+        // The second container finds them.
+        let _ = world.command("r", "nft").args(["flush", "ruleset"]).status();
+        end
+    });
+    let (check, code) = report(&server, &[&EPHEMERAL[..], &["--wait=30s"]].concat());
+    assert_eq!((&check["live"]["agreement"], code), (&json!("agrees"), Some(0)), "{check:#}");
+    assert!(check["live"]["notes"][0].as_str().is_some_and(|n| n.contains("programmed late")), "{check:#}");
+    let pod = server.objects("Pod").into_iter().find(|p| p["metadata"]["name"] == "frontend").expect("the pod");
+    let added = pod["spec"]["ephemeralContainers"].as_array().expect("containers");
+    assert_eq!(added.len(), 2);
+    assert_ne!(added[0]["name"], added[1]["name"]);
+}
+
+fn json_of(server: &ApiServer, args: &[&str]) -> (Value, Option<i32>) {
+    let output = server.netcheck(args).args(["-o", "json"]).output().expect("to run");
+    let report = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)));
+    (report, output.status.code())
+}
+
+#[test]
+fn expectations_are_tried_with_packets() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("tests.yaml");
+    let text = "apiVersion: netcheck/v1alpha1\nkind: ConnectivityTest\nnamespace: shop\nexpect:\n\
+                - allow: {from: frontend, to: \"web:80\"}\n- deny: {from: frontend, to: pod/db}\n\
+                - only: {from: [], to: pod/db, ports: [8080], except: web}\n";
+    std::fs::write(&file, text).expect("a file");
+    let args = ["test", file.to_str().expect("a path"), "--live", "--via=ephemeral", "--yes"];
+    for (enforced, outcome, code) in [(true, "passed", 0), (false, "unknown", 3)] {
+        let Some(world) = world() else { return };
+        if enforced {
+            world.forward_rules("ip daddr 10.77.2.3 drop");
+        }
+        let server = ApiServer::start(cluster()).with_kubelet(kubelet(world));
+        let (report, got) = json_of(&server, &args);
+        let deny = &report["suites"][0]["cases"][0]["results"][1];
+        assert_eq!((&deny["outcome"], got), (&json!(outcome), Some(code)), "{report:#}");
+        let packets = &report["packets"];
+        assert_eq!(packets["confirmed"] == packets["tried"], enforced, "{report:#}");
+        assert_eq!(patches(&server), (1, 1), "one container for all of them");
+    }
+    let own = directory.path().join("own.yaml");
+    std::fs::write(
+        &own,
+        format!("{text}manifests: |\n  apiVersion: v1\n  kind: Pod\n  metadata: {{name: frontend, namespace: shop}}\n"),
+    )
+    .expect("a file");
+    let server = ApiServer::start(cluster());
+    server
+        .netcheck(&["test", own.to_str().expect("a path"), "--live", "--yes"])
+        .assert()
+        .code(2)
+        .stderr(contains("names objects of its own"));
+}
+
+#[test]
+fn an_audit_tries_a_sample() {
+    for (enforced, code) in [(true, 0), (false, 3)] {
+        let Some(world) = world() else { return };
+        if enforced {
+            world.forward_rules("ip daddr 10.77.2.3 drop");
+        }
+        let server = ApiServer::start(cluster()).with_kubelet(kubelet(world));
+        let (report, got) =
+            json_of(&server, &["audit", "-n", "shop", "--live", "--sample=2", "--via=ephemeral", "--yes"]);
+        let packets = &report["packets"];
+        assert_eq!(got, Some(code), "{packets:#}");
+        assert_eq!(packets["tried"], 2, "{packets:#}");
+        assert_eq!(packets["disagree"] == 0, enforced, "{packets:#}");
+    }
+}
+
+/// Fifty targets that keep silent take what the slowest does, not the sum of them.
+#[test]
+fn many_targets_share_one_container() {
+    let Some(world) = world() else { return };
+    world.forward_rules("ip daddr 10.77.2.0/24 drop");
+    let mut objects = cluster();
+    let endpoints: Vec<Value> = (0..50)
+        .map(|n| json!({"addresses": [format!("10.77.2.{}", 100 + n)], "conditions": {"ready": true}}))
+        .collect();
+    objects[5]["endpoints"] = endpoints.into();
+    let server = ApiServer::start(objects).with_kubelet(kubelet(world));
+    let began = Instant::now();
+    let (check, code) = report(&server, &EPHEMERAL);
+    eprintln!("fifty silent targets: {:.1} s", began.elapsed().as_secs_f64());
+    assert_eq!(code, Some(3));
+    let silent =
+        classes(&check["live"]).into_iter().filter(|(role, class, _)| role == "endpoint" && class == "timeout");
+    assert_eq!(silent.count(), 50, "{check:#}");
+    assert_eq!(patches(&server), (1, 1), "one container");
+}

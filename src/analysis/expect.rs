@@ -8,15 +8,18 @@ pub mod file;
 mod init;
 mod judge;
 mod scope;
+mod trial;
 mod who;
 
 use crate::analysis::explain::{Explainer, How};
+use crate::analysis::probe::Tally;
 use crate::policy::rule::Direction;
 use crate::reach::{Decision, Evaluator, Outcome as Flows};
 use crate::source::{Diagnostic, FieldPath, Origin};
 use file::{Cell, Expectation, Matrix, Peer, Peers, PortText, Rule};
 pub use init::init;
 pub use scope::Concern;
+pub use trial::{Trial, trials};
 
 /// How an expectation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +66,22 @@ pub struct Answer {
     pub path: FieldPath,
     /// How many pairs were judged.
     pub pairs: usize,
+    /// What packets confirmed.
+    pub packets: Option<Tally>,
+}
+
+impl Answer {
+    /// Takes over what packets came to: an expectation that they don't confirm is not met for certain.
+    pub fn tried(&mut self, tally: Tally) {
+        if !tally.is_confirmed() {
+            self.outcome = self.outcome.max(Outcome::Unknown);
+            self.facts.extend(tally.facts.iter().map(|fact| format!("packets: {fact}")));
+        }
+        match &mut self.packets {
+            Some(known) => known.merge(&tally),
+            None => self.packets = Some(tally),
+        }
+    }
 }
 
 /// What is not known of the objects, and what that makes of answers.
@@ -136,6 +155,7 @@ fn failed(name: String, message: String, path: FieldPath) -> Answer {
         reason: None,
         path,
         pairs: 0,
+        packets: None,
     }
 }
 
@@ -171,14 +191,19 @@ fn cells(matrix: &Matrix, at: &FieldPath) -> Vec<(FieldPath, Result<Expectation,
     out
 }
 
-fn one(evaluator: &Evaluator<'_>, namespace: &str, expectation: &Expectation, path: FieldPath) -> Answer {
+/// What an expectation demands, the key it stands under, and its rule; none where it is not exactly one.
+fn demanded(expectation: &Expectation) -> Option<(Demand, &'static str, &Rule)> {
     let all = [
         (Demand::Allow, "allow", &expectation.allow),
         (Demand::Deny, "deny", &expectation.deny),
         (Demand::Only, "only", &expectation.only),
     ];
     let mut set = all.into_iter().filter_map(|(demand, key, rule)| rule.as_ref().map(|r| (demand, key, r)));
-    let (Some((demand, key, rule)), None) = (set.next(), set.next()) else {
+    set.next().filter(|_| set.next().is_none())
+}
+
+fn one(evaluator: &Evaluator<'_>, namespace: &str, expectation: &Expectation, path: FieldPath) -> Answer {
+    let Some((demand, key, rule)) = demanded(expectation) else {
         let message = "an expectation is one of `allow`, `deny` and `only`".to_owned();
         return failed("expectation".to_owned(), message, path);
     };

@@ -5,9 +5,14 @@ use std::path::Path;
 use super::{Exit, Output, input};
 use crate::analysis::audit::suppress::{self, Baseline, Config, Disposition, FailOn, Suppression};
 use crate::analysis::audit::{Audit, Scope, audit};
+use crate::analysis::probe::Tally;
+#[cfg(feature = "live")]
+use crate::analysis::probe::sample;
 use crate::cli::{AuditArgs, AuditOutput, Format, Global};
 use crate::model::NamespaceId;
 use crate::model::query::nearest;
+#[cfg(feature = "live")]
+use crate::reach::Evaluator;
 use crate::report::audit::{Audited, Drawing, findings as lines, render, report};
 use crate::report::{github, sarif};
 
@@ -27,6 +32,12 @@ pub(super) fn run(global: &Global, args: &AuditArgs, output: &mut Output) -> Exi
             return Exit::Error;
         }
     };
+    #[cfg(feature = "live")]
+    if args.probe.live
+        && let Err(exit) = super::probe::sensible(global, output)
+    {
+        return exit;
+    }
     // Several namespaces narrow the audit; one is also that of manifests that name none.
     let names: Vec<&str> = global.namespace.iter().flat_map(|n| n.split(',')).filter(|n| !n.is_empty()).collect();
     let live = global.filename.is_empty();
@@ -64,6 +75,14 @@ pub(super) fn run(global: &Global, args: &AuditArgs, output: &mut Output) -> Exi
         output.error(&format!("can't write `{}`: {error}", path.display()));
         return Exit::Error;
     }
+    #[cfg(feature = "live")]
+    let packets = match args.probe.live.then(|| packets(&narrowed, args, &input, only, output)) {
+        None => None,
+        Some(Ok(tally)) => Some(tally),
+        Some(Err(exit)) => return exit,
+    };
+    #[cfg(not(feature = "live"))]
+    let packets: Option<Tally> = None;
     let audited = Audited {
         cluster,
         policies: &input.policies,
@@ -72,11 +91,17 @@ pub(super) fn run(global: &Global, args: &AuditArgs, output: &mut Output) -> Exi
         workloads: &workloads,
         findings: &findings,
         gone: if only.is_some() { 0 } else { gone },
+        packets: packets.as_ref(),
     };
     let fails = findings.iter().any(|(finding, disposition)| {
         *disposition == Disposition::Active && fail_on.iter().any(|f| f.matches(finding))
     });
-    let exit = if fails { Exit::No } else { Exit::Yes };
+    let doubtful = packets.as_ref().is_some_and(|tally| !tally.is_confirmed());
+    let exit = match (fails, doubtful) {
+        (true, _) => Exit::No,
+        (false, true) => Exit::Unknown,
+        (false, false) => Exit::Yes,
+    };
     match args.output {
         AuditOutput::Text | AuditOutput::Wide => {
             let drawing = Drawing {
@@ -95,6 +120,30 @@ pub(super) fn run(global: &Global, args: &AuditArgs, output: &mut Output) -> Exi
             exit
         }
     }
+}
+
+/// Tries some of the verdicts with packets.
+#[cfg(feature = "live")]
+fn packets(
+    global: &Global,
+    args: &AuditArgs,
+    input: &input::Input,
+    only: Option<&[NamespaceId]>,
+    output: &mut Output,
+) -> Result<Tally, Exit> {
+    use super::probe::{self, Try};
+
+    let evaluator = Evaluator::new(&input.cluster, &input.policies, &input.profile);
+    let plans = sample(&evaluator, only, usize::from(args.sample));
+    let tries: Vec<Try> = plans.into_iter().map(|(pod, plan)| Try { pod, plan }).collect();
+    let mut out = Tally::default();
+    if tries.is_empty() {
+        output.note("note: there is nothing to try with packets: no pod runs, or none declares a TCP port\n");
+        return Ok(out);
+    }
+    let tallies = probe::tally(global, &args.probe, &input.cluster, &input.profile, &tries, output)?;
+    tallies.iter().for_each(|tally| out.merge(tally));
+    Ok(out)
 }
 
 fn read(path: &Path) -> Result<String, String> {

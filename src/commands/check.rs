@@ -184,13 +184,11 @@ fn packets(
         }
         tries.push(attempt);
     }
-    let answers = probe::run(global, &args.probe, &input.cluster, &tries, output)?;
+    let answers = probe::run(global, &args.probe, &input.cluster, &input.profile, &tries, output)?;
     let mut failed: Vec<crate::live::LiveError> = Vec::new();
-    for ((one, attempt), answer) in asked.iter_mut().zip(tries).zip(answers) {
+    for (one, answer) in asked.iter_mut().zip(answers) {
         match answer {
-            Ok((probed, mesh)) => {
-                one.live = Some(probe::judged(attempt, &input.cluster, &input.profile, probed, mesh.as_deref()));
-            }
+            Ok(probe) => one.live = Some(probe),
             Err(error) if failed.contains(&error) => {}
             Err(error) => failed.push(error),
         }

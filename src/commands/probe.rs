@@ -1,11 +1,12 @@
 //! Packets: says what a probe adds to the cluster, asks, runs it, and holds what came back against the policies.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::time::{Duration, Instant};
 
-use crate::analysis::probe::{Context, Judgement, Plan, judge, plan};
+use crate::analysis::probe::{Agreement, Context, Judgement, Plan, Tally, judge, plan};
 use crate::cli::{Global, ProbeFlags, PullFlag, ViaFlag};
 use crate::live::probe::{Job, Options, Probed, PullPolicy, Ready, Via};
-use crate::live::{LiveError, Session};
+use crate::live::{LiveError, Session, Trouble};
 use crate::model::query::{Client, Target};
 use crate::model::{Cluster, Phase, PodId};
 use crate::policy::Profile;
@@ -15,8 +16,17 @@ use crate::report::safe;
 
 use super::{Exit, Output, cluster};
 
-/// What came of a job, with a proxy that stands in its pod.
-pub(super) type Answer = Result<(Probed, Option<String>), LiveError>;
+/// What came of a job.
+pub(super) type Answer = Result<Got, LiveError>;
+
+/// An answer, with what it takes to ask again.
+#[derive(Clone, Debug)]
+pub(super) struct Got {
+    pub(super) probed: Probed,
+    /// A proxy that stands in its pod.
+    mesh: Option<String>,
+    ready: Ready,
+}
 
 /// One check to try with packets.
 #[derive(Debug)]
@@ -78,14 +88,16 @@ pub(super) fn attempt(evaluator: &Evaluator<'_>, check: &Check, pod: PodId, targ
     Try { pod, plan: plan(evaluator, check, pod, target, text) }
 }
 
-/// Probes for some checks, each pod once; what was tried in the order it was given. None where it must not go on.
+/// Probes for some checks, each pod once, and holds what came back against the policies, in the order it was given. An
+/// exit where it must not go on.
 pub(super) fn run(
     global: &Global,
     flags: &ProbeFlags,
     cluster: &Cluster,
+    profile: &Profile,
     tries: &[Try],
     output: &mut Output,
-) -> Result<Vec<Answer>, Exit> {
+) -> Result<Vec<Result<Probe, LiveError>>, Exit> {
     let mut jobs: Vec<(PodId, Job)> = Vec::new();
     // Where each try's targets are: the job and the first of them.
     let mut places = Vec::new();
@@ -101,17 +113,78 @@ pub(super) fn run(
     }
     let jobs: Vec<Job> = jobs.into_iter().map(|(_, job)| job).collect();
     let session = cluster::connect(global, output).ok_or(Exit::Error)?;
-    let answers = probe(&session, flags, &jobs, output)?;
+    let mut answers = probe(&session, flags, &jobs, output)?;
+    let part = |got: &Got, at: (usize, usize), one: &Try| {
+        let mut own = got.probed.clone();
+        own.targets = got.probed.targets[at.1..at.1 + one.plan.items.len()].to_vec();
+        own
+    };
+    let judge_all = |answers: &[Answer]| -> Vec<Result<Probe, LiveError>> {
+        let all = tries.iter().zip(&places);
+        all.map(|(one, at)| match &answers[at.0] {
+            Ok(got) => Ok(judged(one, cluster, profile, part(got, *at, one), got.mesh.as_deref())),
+            Err(error) => Err(error.clone()),
+        })
+        .collect()
+    };
+    let mut out = judge_all(&answers);
+    // Rules that were changed a moment ago may not be programmed yet: again, after growing pauses.
+    let began = Instant::now();
+    let mut pause = Duration::from_secs(1);
+    while let Some(until) = flags.wait.filter(|wait| began.elapsed() + pause <= *wait) {
+        let late = |probe: &Probe| probe.judgement.agreement == Agreement::Disagrees;
+        let open: Vec<usize> = (0..answers.len())
+            .filter(|job| places.iter().zip(&out).any(|(at, p)| at.0 == *job && p.as_ref().is_ok_and(late)))
+            .collect();
+        if open.is_empty() {
+            break;
+        }
+        std::thread::sleep(pause.min(until));
+        pause *= 2;
+        let again: Vec<Ready> =
+            open.iter().filter_map(|job| answers[*job].as_ref().ok().map(|got| got.ready.again())).collect();
+        for (job, result) in open.iter().zip(session.run(&again, &options(flags))) {
+            if let (Ok(got), Ok(probed)) = (&mut answers[*job], result) {
+                got.probed = probed;
+            }
+        }
+        let before = std::mem::replace(&mut out, judge_all(&answers));
+        for ((now, before), at) in out.iter_mut().zip(before).zip(&places) {
+            if let (Ok(now), Ok(before)) = (now, before) {
+                now.notes = before.notes.clone();
+                if open.contains(&at.0) && late(&before) && !late(now) {
+                    now.notes.push(format!(
+                        "packets and policies agreed after {:.0} s: the rules were programmed late",
+                        began.elapsed().as_secs_f64()
+                    ));
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Tries some plans, and counts what packets confirmed.
+pub(super) fn tally(
+    global: &Global,
+    flags: &ProbeFlags,
+    cluster: &Cluster,
+    profile: &Profile,
+    tries: &[Try],
+    output: &mut Output,
+) -> Result<Vec<Tally>, Exit> {
+    let answers = run(global, flags, cluster, profile, tries, output)?;
     Ok(tries
         .iter()
-        .zip(places)
-        .map(|(one, (at, first))| match &answers[at] {
-            Ok((probed, mesh)) => {
-                let mut own = probed.clone();
-                own.targets = probed.targets[first..first + one.plan.items.len()].to_vec();
-                Ok((own, mesh.clone()))
+        .zip(answers)
+        .map(|(one, answer)| {
+            let mut tally = Tally::default();
+            let client = cluster.pod_name(one.pod);
+            match answer {
+                Ok(probe) => tally.add(&client, &probe.plan, &probe.judgement),
+                Err(error) => tally.failed(&client, &one.plan, &error.message),
             }
-            Err(error) => Err(error.clone()),
+            tally
         })
         .collect())
 }
@@ -137,13 +210,14 @@ pub(super) fn probe(
         agreed(flags, &ready, output)?;
     }
     let mut ran = session.run(&ready, &options).into_iter();
+    let mut ready = ready.into_iter();
     Ok(prepared
         .into_iter()
         .map(|one| {
             let mesh = one?.mesh();
-            let probed =
-                ran.next().unwrap_or_else(|| Err(LiveError::new(crate::live::Trouble::NoAnswer, "it was not run")))?;
-            Ok((probed, mesh))
+            let (probed, ready) =
+                ran.next().zip(ready.next()).ok_or_else(|| LiveError::new(Trouble::NoAnswer, "it was not run"))?;
+            Ok(Got { probed: probed?, mesh, ready })
         })
         .collect())
 }
@@ -202,7 +276,7 @@ fn show(ready: &[Ready], output: &mut Output) {
 }
 
 /// Holds an answer against the policies.
-pub(super) fn judged(one: Try, cluster: &Cluster, profile: &Profile, probed: Probed, mesh: Option<&str>) -> Probe {
+fn judged(one: &Try, cluster: &Cluster, profile: &Profile, probed: Probed, mesh: Option<&str>) -> Probe {
     let context = Context { profile, mesh, works: probed.works() };
     let judgement: Judgement = judge(&one.plan, &probed.targets, context);
     let mut notes = Vec::new();
@@ -216,7 +290,7 @@ pub(super) fn judged(one: Try, cluster: &Cluster, profile: &Profile, probed: Pro
         how: probed.how,
         left: probed.left,
         millis: probed.millis,
-        plan: one.plan,
+        plan: one.plan.clone(),
         judgement,
         notes,
     }

@@ -8,9 +8,13 @@ use self::objects::{Objects, Shared};
 use super::input;
 use super::{Exit, Output};
 use crate::analysis::expect::file::{Case, ConnectivityTest, Expectation, Matrix};
+#[cfg(feature = "live")]
+use crate::analysis::expect::{Answer, Trial, trials};
 use crate::analysis::expect::{Concern, Gaps, answer, init};
 use crate::cli::{Format, Global, TestArgs, TestOutput};
 use crate::reach::Evaluator;
+#[cfg(feature = "live")]
+use crate::reach::{CheckOptions, Source};
 use crate::report::expect::{Answered, TestReport, TestSuite, case, exit_of, findings, junit, markdown, render, tap};
 use crate::report::{Paint, github, sarif};
 use crate::source::{Diagnostic, FieldPath, Origin, Part, SourceMap, strict};
@@ -25,6 +29,12 @@ pub(super) fn run(global: &Global, args: &TestArgs, output: &mut Output) -> Exit
         output.help("name a file: netcheck test tests.yaml; netcheck test --init writes one of what is true today");
         return Exit::Error;
     }
+    #[cfg(feature = "live")]
+    if args.probe.live
+        && let Err(exit) = super::probe::sensible(global, output)
+    {
+        return exit;
+    }
     // Everything is read before anything is judged: a misspelt field in the last file is told before a cluster is asked.
     let read: Vec<Option<File>> = args.files.iter().map(|path| File::read(path, output)).collect();
     let Some(files) = read.into_iter().collect::<Option<Vec<File>>>() else { return Exit::Error };
@@ -34,9 +44,9 @@ pub(super) fn run(global: &Global, args: &TestArgs, output: &mut Output) -> Exit
     }
     let mut suites = Vec::new();
     for file in &files {
-        match file.judge(global, &mut shared, output) {
-            Some(more) => suites.extend(more),
-            None => return Exit::Error,
+        match file.judge(global, args, &mut shared, output) {
+            Ok(more) => suites.extend(more),
+            Err(exit) => return exit,
         }
     }
     let report = TestReport::new(suites);
@@ -182,7 +192,15 @@ impl File {
     }
 
     /// The answers, a suite for each document.
-    fn judge(&self, global: &Global, shared: &mut Shared, output: &mut Output) -> Option<Vec<TestSuite>> {
+    fn judge(
+        &self,
+        global: &Global,
+        args: &TestArgs,
+        shared: &mut Shared,
+        output: &mut Output,
+    ) -> Result<Vec<TestSuite>, Exit> {
+        #[cfg(not(feature = "live"))]
+        let _ = args;
         let mut out = Vec::new();
         for (origin, test) in &self.documents {
             let mut cases = Vec::new();
@@ -191,17 +209,32 @@ impl File {
             for group in groups(test) {
                 let own;
                 let (input, gaps) = if group.alone() {
-                    own = self.objects(test, group.case).read(global, shared, output)?;
+                    own = self.objects(test, group.case).read(global, shared, output).ok_or(Exit::Error)?;
                     &own
                 } else {
                     if common.is_none() {
-                        common = Some(self.objects(test, None).read(global, shared, output)?);
+                        common = Some(self.objects(test, None).read(global, shared, output).ok_or(Exit::Error)?);
                     }
-                    common.as_ref()?
+                    common.as_ref().ok_or(Exit::Error)?
                 };
                 cni.clone_from(&input.profile.name);
                 let evaluator = Evaluator::new(&input.cluster, &input.policies, &input.profile);
-                let answers = answer(&evaluator, &input.namespace, group.expect, group.matrix, &group.path, gaps);
+                #[cfg_attr(not(feature = "live"), expect(unused_mut, reason = "only packets change an answer"))]
+                let mut answers = answer(&evaluator, &input.namespace, group.expect, group.matrix, &group.path, gaps);
+                #[cfg(feature = "live")]
+                if args.probe.live {
+                    let objects = self.objects(test, group.case.filter(|_| group.alone()));
+                    if !objects.files.is_empty() || !objects.manifests.is_empty() || !objects.with.is_empty() {
+                        output.error(&format!(
+                            "--live tries what is there, and `{}` names objects of its own",
+                            self.shown
+                        ));
+                        output.help("leave `objects`, `manifests` and `with` away: the current cluster is asked");
+                        return Err(Exit::Error);
+                    }
+                    let all = trials(&evaluator, &input.namespace, group.expect, group.matrix, &group.path);
+                    packets(global, args, input, &evaluator, &all, &mut answers, output)?;
+                }
                 let from =
                     Answered { sources: &input.sources, expectations: &self.sources, origin: *origin, width: 100 };
                 cases.push(case(group.case.map(|c| c.name.as_str()), answers, from));
@@ -209,8 +242,45 @@ impl File {
             let name = test.name.clone().unwrap_or_else(|| self.shown.clone());
             out.push(TestSuite { name, file: self.shown.clone(), cni, cases });
         }
-        Some(out)
+        Ok(out)
     }
+}
+
+/// Tries some connections of each expectation with packets.
+#[cfg(feature = "live")]
+fn packets(
+    global: &Global,
+    args: &TestArgs,
+    input: &input::Input,
+    evaluator: &Evaluator<'_>,
+    trials: &[Trial],
+    answers: &mut [Answer],
+    output: &mut Output,
+) -> Result<(), Exit> {
+    use super::probe;
+
+    let mut tries = Vec::new();
+    let mut of = Vec::new();
+    for trial in trials {
+        let source = Source::Pod(trial.client);
+        let check = evaluator.check(source, &trial.target, &trial.port, trial.protocol, CheckOptions::default());
+        let one = probe::attempt(evaluator, &check, trial.client, &trial.target, &trial.name);
+        if !one.plan.items.is_empty() {
+            tries.push(one);
+            of.push(&trial.path);
+        }
+    }
+    if tries.is_empty() {
+        output.note("note: there is nothing to try with packets: no expectation is about a pod that runs\n");
+        return Ok(());
+    }
+    let tallies = probe::tally(global, &args.probe, &input.cluster, &input.profile, &tries, output)?;
+    for (tally, path) in tallies.into_iter().zip(of) {
+        if let Some(answer) = answers.iter_mut().find(|a| a.path == *path) {
+            answer.tried(tally);
+        }
+    }
+    Ok(())
 }
 
 /// A document that expects nothing would always pass.

@@ -10,6 +10,8 @@ mod text;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::packets::PacketsResult;
+
 pub use build::{Answered, case, exit_of};
 pub use findings::findings;
 pub use junit::junit;
@@ -29,6 +31,9 @@ pub struct TestReport {
     pub summary: TestSummary,
     /// Files, in the order they were named.
     pub suites: Vec<TestSuite>,
+    /// With `--live`: how many verdicts packets confirmed in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packets: Option<PacketsResult>,
 }
 
 /// How many expectations ended how.
@@ -90,6 +95,9 @@ pub struct TestResult {
     pub details: String,
     /// How many pairs were judged.
     pub pairs: usize,
+    /// With `--live`: how many of them packets confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packets: Option<PacketsResult>,
 }
 
 /// A rule that is to blame.
@@ -130,7 +138,13 @@ impl TestReport {
                 _ => summary.unknown += 1,
             }
         }
-        Self { api_version: super::check::API_VERSION.to_owned(), kind: "TestReport".to_owned(), summary, suites }
+        let mut packets: Option<PacketsResult> = None;
+        let tried = suites.iter().flat_map(|s| &s.cases).flat_map(|c| &c.results).filter_map(|r| r.packets.as_ref());
+        for one in tried {
+            packets.get_or_insert_default().add(one);
+        }
+        let (api_version, kind) = (super::check::API_VERSION.to_owned(), "TestReport".to_owned());
+        Self { api_version, kind, summary, suites, packets }
     }
 
     /// Every answer with its suite and case.

@@ -9,6 +9,7 @@ pub mod github;
 pub mod graph;
 pub mod logs;
 pub mod markdown;
+pub mod packets;
 pub mod sarif;
 pub mod snapshot;
 pub mod snippet;

@@ -430,8 +430,14 @@ fn review(request: &Request, state: &State) -> Reply {
     } else {
         format!("{}/{}", word("resource"), word("subresource"))
     };
-    let denied = state.denied.iter().any(|(r, n)| *r == full && n.as_ref().is_none_or(|n| *n == word("namespace")));
-    review["status"] = json!({"allowed": !denied});
+    let (namespace, verb, group) = (word("namespace"), word("verb"), word("group"));
+    let denied = state.denied.iter().any(|(r, n)| *r == full && n.as_ref().is_none_or(|n| *n == namespace));
+    let known = ["get", "list", "patch", "create", "delete"].into_iter().find(|v| *v == verb);
+    let allowed = state.roles.as_ref().is_none_or(|roles| {
+        let wanted = |verb| rbac::Wanted { verb, group: &group, resource: &full, namespace: Some(&namespace) };
+        known.is_some_and(|verb| rbac::allowed(roles, &wanted(verb)))
+    });
+    review["status"] = json!({"allowed": allowed && !denied});
     Reply { code: 201, ..Reply::json(&review) }
 }
 

@@ -22,7 +22,7 @@ const MOST_DIAGNOSTICS: usize = 2;
 const MOST_PAIRS: usize = 5_000_000;
 
 /// The ports that are asked for.
-enum Wanted {
+pub(super) enum Wanted {
     /// Those that were listed.
     Listed(Vec<(PortSpec, Protocol)>),
     /// Whole sets.
@@ -386,6 +386,7 @@ impl Run<'_> {
             reason: None,
             path: FieldPath::root(),
             pairs: self.pairs,
+            packets: None,
         };
         let mut more = 0;
         let mut seen = std::collections::HashSet::new();
@@ -454,7 +455,7 @@ impl Run<'_> {
 }
 
 /// `8080`, `53/udp`, `8000-8100/tcp`, `http`.
-fn ports(texts: &[PortText]) -> Result<Wanted, Misuse> {
+pub(super) fn ports(texts: &[PortText]) -> Result<Wanted, Misuse> {
     let bad = |text: &str| {
         (format!("`{text}` is not a port"), vec!["write 8080, 53/udp, 8000-8100 or a name such as http".to_owned()])
     };

@@ -5,6 +5,8 @@
 
 mod judge;
 mod plan;
+mod sample;
 
 pub use judge::{Agreement, Context, Enforcement, Finding, Judgement, judge};
 pub use plan::{Item, Plan, Role, plan};
+pub use sample::{Tally, sample};

@@ -57,6 +57,11 @@ impl Recipe {
         })
     }
 
+    /// Another name.
+    pub(super) fn rename(&mut self) {
+        self.name = format!("netcheck-{}", unique());
+    }
+
     /// The targets, as many together as one container can answer for.
     pub(super) fn chunks<'t>(&self, targets: &'t [Target]) -> Vec<&'t [Target]> {
         let mut out = Vec::new();
@@ -137,16 +142,16 @@ impl Recipe {
     }
 }
 
-/// Bytes of an answer besides the targets' lines: the header, the own listener and six name servers.
-const OVERHEAD: usize = 600;
+/// Bytes of an answer besides the targets' lines: the header, the own listener at both families, three name servers.
+const OVERHEAD: usize = 450;
 
 /// Bytes that a target's lines may take.
 fn cost(target: &Target) -> usize {
     match &target.host {
         // With an ICMP message, two addresses stand in a line.
-        Host::Address(ip) if ip.is_ipv6() => 130,
-        Host::Address(_) => 80,
-        Host::Name(_) if target.dial.is_none() => 80,
+        Host::Address(ip) if ip.is_ipv6() => 115,
+        Host::Address(_) => 64,
+        Host::Name(_) if target.dial.is_none() => 64,
         Host::Name(_) => 240,
     }
 }
@@ -197,7 +202,7 @@ impl Answer {
 }
 
 /// Eight hexadecimal digits that are not used yet: the standard library's random seed of hash maps.
-pub(super) fn unique() -> String {
+fn unique() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
 
     format!("{:08x}", RandomState::new().build_hasher().finish() as u32)

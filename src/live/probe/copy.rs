@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::super::ask::{Ask, CONFIG_MAPS, PODS};
 use super::super::client::{Api, JSON, Sent};
 use super::super::error::{LiveError, Trouble};
-use super::container::{Answer, Recipe, unique};
+use super::container::{Answer, Recipe};
 use super::ephemeral::{admission, connections};
 
 use super::preflight::Needed;
@@ -60,6 +60,13 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
+    /// Other names for what is made.
+    pub(super) fn rename(&mut self) {
+        self.recipe.rename();
+        self.name.clone_from(&self.recipe.name);
+        self.pod["metadata"]["name"] = self.name.as_str().into();
+    }
+
     fn owner(&self) -> Value {
         json!({"apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": self.name, "namespace": self.namespace, "annotations": {"netcheck.dev/probe-of": self.of}}})
@@ -124,7 +131,7 @@ const KEPT: [&str; 14] = [
 pub(super) fn plan(subject: &Subject, job: &Job, options: &Options) -> Result<Plan, LiveError> {
     let image = options.image.clone().unwrap_or_default();
     let recipe = Recipe::new(subject, &image, options, crate::probe_record::MESSAGE_LIMIT)?;
-    let name = format!("netcheck-{}", unique());
+    let name = recipe.name.clone();
     let whole = &subject.whole;
     let mut metadata = Map::new();
     metadata.insert("name".to_owned(), name.as_str().into());

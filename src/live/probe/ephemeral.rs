@@ -64,6 +64,11 @@ impl Plan {
         patches.map(|patch| ("PATCH", path(subject, false), patch)).collect()
     }
 
+    /// Another name for what is added.
+    pub(super) fn rename(&mut self) {
+        self.recipe.rename();
+    }
+
     fn patch(&self, name: &str, targets: &[Target]) -> Value {
         json!({"spec": {"ephemeralContainers": [self.recipe.container(name, targets)]}})
     }

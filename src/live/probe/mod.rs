@@ -157,6 +157,20 @@ impl Ready {
         out
     }
 
+    /// The same once more: what is added gets names of its own.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let mut out = self.clone();
+        for way in &mut out.ways {
+            match way {
+                Way::Exec(_) => {}
+                Way::Ephemeral(plan) => plan.rename(),
+                Way::Copy(plan) => plan.rename(),
+            }
+        }
+        out
+    }
+
     /// `NAMESPACE/NAME` of the pod.
     pub fn pod(&self) -> String {
         format!("{}/{}", self.job.namespace, self.job.pod)

@@ -157,11 +157,15 @@ def say(*words):
         sys.stdout.write(" ".join(str(w) for w in words) + "\n")
         sys.stdout.flush()
 def resolve(name, box):
+    began = time.time()
     try:
         box.append(("open", socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)))
     except socket.gaierror as error:
-        kinds = {socket.EAI_NONAME: "dns-nxdomain", socket.EAI_AGAIN: "dns-timeout"}
-        box.append((kinds.get(error.errno, "dns-servfail"), []))
+        # EAI_AGAIN is silence, a server that fails, or one that can't be reached: time tells the first.
+        kinds = {socket.EAI_NONAME: "dns-nxdomain"}
+        if error.errno == socket.EAI_AGAIN and time.time() - began > limit * 0.9:
+            kinds[socket.EAI_AGAIN] = "dns-timeout"
+        box.append((kinds.get(error.errno, "error"), []))
 def look_up(name):
     box = []
     thread = threading.Thread(target=resolve, args=(name, box))

@@ -27,6 +27,8 @@ pub struct Audited<'a> {
     pub findings: &'a [(Finding, Disposition)],
     /// Entries of the baseline that are gone.
     pub gone: usize,
+    /// What packets confirmed.
+    pub packets: Option<&'a crate::analysis::probe::Tally>,
 }
 
 impl Audited<'_> {
@@ -65,6 +67,7 @@ pub fn report(audited: &Audited<'_>) -> AuditReport {
         summary: audited.summary(),
         namespaces: namespaces.collect(),
         findings: audited.findings.iter().map(|(f, d)| finding(audited, f, d, &mut reads)).collect(),
+        packets: audited.packets.map(crate::report::packets::PacketsResult::from),
     }
 }
 

@@ -29,6 +29,9 @@ pub struct AuditReport {
     pub namespaces: Vec<NamespaceResult>,
     /// Findings, suppressed ones and those of the baseline included.
     pub findings: Vec<FindingResult>,
+    /// With `--live`: how many verdicts packets confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packets: Option<super::packets::PacketsResult>,
 }
 
 /// Counts.

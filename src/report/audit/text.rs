@@ -68,6 +68,9 @@ pub fn render(audited: &Audited<'_>, drawing: Drawing) -> String {
         let _ = writeln!(out, "… {count} more of {code}, with -o wide");
     }
     let _ = writeln!(out, "\n{}", summary(audited, paint));
+    if let Some(packets) = audited.packets {
+        out.push_str(&crate::report::packets::text(&packets.into(), paint));
+    }
     out
 }
 

@@ -3,6 +3,7 @@
 use super::{TestCase, TestPlace, TestReport, TestResult};
 use crate::analysis::expect::{Answer, Outcome};
 use crate::report::finding::Location;
+use crate::report::packets::PacketsResult;
 use crate::report::snippet;
 use crate::source::{Origin, Part, Place, SourceMap};
 
@@ -55,6 +56,7 @@ fn result(answer: Answer, from: Answered<'_>) -> TestResult {
         policies: policies.collect(),
         details: drawn.collect::<Vec<_>>().join("\n"),
         pairs: answer.pairs,
+        packets: answer.packets.as_ref().map(PacketsResult::from),
     }
 }
 

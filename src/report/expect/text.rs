@@ -40,5 +40,8 @@ pub fn render(report: &TestReport, paint: Paint) -> String {
         let _ = write!(out, ", {} can't be told", s.unknown);
     }
     out.push('\n');
+    if let Some(packets) = &report.packets {
+        out.push_str(&crate::report::packets::text(packets, paint));
+    }
     out
 }

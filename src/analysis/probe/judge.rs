@@ -320,10 +320,18 @@ fn means(pairs: &[(&Item, &Finding)], enforcement: Enforcement, context: Context
             names(&refused)
         ));
     }
-    let lost: Vec<&str> = dialled()
-        .filter(|(i, f)| i.expected == Verdict::Reachable && saw(f) == Some(Seen::Stopped))
-        .map(|(i, _)| i.what.as_str())
-        .collect();
+    let vanished = |service: bool| -> Vec<&str> {
+        let of_kind = dialled().filter(|(i, _)| (i.role == Role::Service) == service);
+        of_kind
+            .filter(|(i, f)| i.expected == Verdict::Reachable && saw(f) == Some(Seen::Stopped))
+            .map(|(i, _)| i.what.as_str())
+            .collect()
+    };
+    // That the Service's address leads nowhere follows from its endpoints.
+    let mut lost = vanished(false);
+    if lost.is_empty() {
+        lost = vanished(true);
+    }
     if !lost.is_empty() {
         let prohibited = dialled().find_map(|(i, f)| match (i.expected, f.class, f.detail) {
             (Verdict::Reachable, Some(Class::Prohibited), Detail::Icmp { from: Some(from), .. }) => Some(from),

@@ -253,7 +253,7 @@ fn stopped(pod: &str) -> LiveError {
 }
 
 async fn prepare(api: &Api, job: &Job, options: &Options) -> Result<Ready, LiveError> {
-    let subject = subject::read(api, &job.namespace, &job.pod).await?;
+    let subject = subject::read(api, &job.namespace, &job.pod, options.via).await?;
     let mut ways = Vec::new();
     let mut refused: Vec<LiveError> = Vec::new();
     let mut rights = preflight::Rights::new(api, &job.namespace);

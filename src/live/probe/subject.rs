@@ -7,6 +7,7 @@ use super::super::ask::{Ask, PODS};
 use super::super::client::{Api, JSON};
 use super::super::error::{LiveError, Trouble};
 use super::super::rights::{Right, roles};
+use super::Via;
 use super::state::ContainerStatus;
 use crate::source::wire::StringMap;
 
@@ -92,8 +93,8 @@ pub(super) fn path(namespace: &str, name: &str) -> String {
     Ask::get(PODS, namespace, name).path()
 }
 
-/// Reads a pod, and refuses those that can't be probed from whichever way is taken.
-pub(super) async fn read(api: &Api, namespace: &str, name: &str) -> Result<Subject, LiveError> {
+/// Reads a pod, and refuses those that can't be probed from by this way.
+pub(super) async fn read(api: &Api, namespace: &str, name: &str, via: Via) -> Result<Subject, LiveError> {
     let ask = Ask::get(PODS, namespace, name);
     let body = api.get(&ask.path(), JSON, &ask.describe()).await.map_err(|mut error| {
         if error.trouble == Trouble::Forbidden && error.helps.is_empty() {
@@ -105,7 +106,7 @@ pub(super) async fn read(api: &Api, namespace: &str, name: &str) -> Result<Subje
     let pod = Pod::deserialize(&whole).map_err(|_| unreadable(namespace, name))?;
     let subject =
         Subject { namespace: namespace.to_owned(), name: name.to_owned(), uid: pod.metadata.uid.clone(), pod, whole };
-    match subject.unfit() {
+    match subject.unfit(via == Via::Copy) {
         Some(why) => {
             Err(LiveError::new(Trouble::Unfit, format!("can't probe from `{}`: {}", subject.full_name(), why.0))
                 .help(why.1))
@@ -131,8 +132,8 @@ impl Subject {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// Why nothing can be probed from it, and what to do.
-    fn unfit(&self) -> Option<(&'static str, &'static str)> {
+    /// Why nothing can be probed from it, and what to do. Of a pod that is copied, only its node and its labels are needed.
+    fn unfit(&self, copied: bool) -> Option<(&'static str, &'static str)> {
         let Pod { metadata, spec, status } = &self.pod;
         let has = |key: &str| metadata.annotations.as_ref().is_some_and(|a| a.contains_key(key));
         let windows = spec.os.as_ref().is_some_and(|os| os.name == "windows")
@@ -140,12 +141,24 @@ impl Subject {
                 .node_selector
                 .as_ref()
                 .is_some_and(|s| s.get("kubernetes.io/os").is_some_and(|os| *os == *"windows"));
+        if spec.node_name.as_ref().is_none_or(String::is_empty) {
+            return Some((
+                "it has no node yet, and so no network",
+                "`netcheck why` tells what it waits for; name one that runs",
+            ));
+        }
+        if windows {
+            return Some(("it runs on Windows, where the probe does not", "name a pod that runs on Linux"));
+        }
+        if copied {
+            return None;
+        }
         // The API server takes what is added to a static pod's mirror, and the kubelet never looks at it (kubernetes
         // #113935).
         if has("kubernetes.io/config.mirror") || metadata.owner_references.iter().any(|o| o.kind == "Node") {
             return Some((
                 "it mirrors a static pod, to which the kubelet adds nothing",
-                "name another pod with the same labels and the same node as the client",
+                "name another pod with the same labels on the same node, or use --via copy",
             ));
         }
         if matches!(status.phase.as_str(), "Succeeded" | "Failed") {
@@ -156,15 +169,6 @@ impl Subject {
         }
         if metadata.deletion_timestamp.is_some() {
             return Some(("it is being deleted", "name another one of the workload"));
-        }
-        if spec.node_name.as_ref().is_none_or(String::is_empty) {
-            return Some((
-                "it has no node yet, and so no network",
-                "`netcheck why` tells what it waits for; name one that runs",
-            ));
-        }
-        if windows {
-            return Some(("it runs on Windows, where the probe does not", "name a pod that runs on Linux"));
         }
         None
     }

@@ -47,7 +47,11 @@ connect() {
   agnhost) limited $((limit + 2)) "$agnhost" connect --timeout="${limit}s" "$address" ;;
   bash) limited "$limit" bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" ;;
   nc) limited "$limit" nc -zvv -w "$limit" "$1" "$2" ;;
-  nce) limited "$limit" nc -w "$limit" -e true "$1" "$2" ;;
+  nce)
+    limited "$limit" nc -w "$limit" "$1" "$2" -e true
+    # What it runs once connected may be missing.
+    case $text in *"can't execute"*) code=0 ;; esac
+    ;;
   curl)
     limited $((limit + 2)) curl -sSv -g -o /dev/null --noproxy '*' --connect-timeout "$limit" -m $((limit + 1)) \
       -w 'connected %{time_connect}' "http://$address/"
@@ -107,7 +111,7 @@ one() {
   fi
 }
 all() {
-  head "$tool"
+  head "${tool%e}"
   start=$(now)
   count=0
   for target in "$@"; do
@@ -136,7 +140,7 @@ elif has nc; then
   # Small builds of nc know neither -z nor -v, and some say nothing of why they failed.
   case $(nc -zvv -w 1 127.0.0.1 1 2>&1 </dev/null) in
   *efused*) tool=nc ;;
-  *) case $(nc -w 1 -e true 127.0.0.1 1 2>&1 </dev/null) in *efused*) tool=nce ;; esac ;;
+  *) case $(nc -w 1 127.0.0.1 1 -e true 2>&1 </dev/null) in *efused*) tool=nce ;; esac ;;
   esac
 fi
 if [ $tool != none ]; then :; elif has curl; then tool=curl; elif has wget; then tool=wget; fi

@@ -4,12 +4,15 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// Names of the shapes.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 15] = [
     "boutique",
     "real",
     "redhat",
     "ladder-1k",
+    "ladder-3k",
     "ladder-10k",
+    "ladder-30k",
+    "ladder-75k",
     "ladder-150k",
     "adversarial-per-pod",
     "adversarial-notin",
@@ -34,7 +37,10 @@ pub fn write(name: &str, slim: bool, out: &mut dyn Write) -> io::Result<bool> {
         "real" => list.real()?,
         "redhat" => list.redhat()?,
         "ladder-1k" => list.ladder(10, 10, 10, 10)?,
+        "ladder-3k" => list.ladder(30, 10, 10, 10)?,
         "ladder-10k" => list.ladder(100, 20, 5, 10)?,
+        "ladder-30k" => list.ladder(200, 15, 10, 10)?,
+        "ladder-75k" => list.ladder(500, 15, 10, 10)?,
         "ladder-150k" => list.ladder(1000, 15, 10, 10)?,
         "adversarial-per-pod" => list.per_pod(10_000)?,
         "adversarial-notin" => list.not_in(10_000)?,

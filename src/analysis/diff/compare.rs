@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::parties::{Members, Parties};
@@ -177,7 +178,10 @@ impl Comparison {
             (class(four), six.and_then(class), pod.host_network, [pod.ip(false).is_some(), pod.ip(true).is_some()])
         };
         let name = |late: usize, id: PodId| &*clusters[late].pods[id.index()].name;
-        let earlier: BTreeMap<&str, PodId> = members.before.iter().map(|id| (name(0, *id), *id)).collect();
+        // Names tell which pod of the earlier version is meant: where all are alike, nothing depends on it.
+        let alike = members.before.iter().all(|id| key(0, *id) == key(0, members.before[0]));
+        let named = members.before.iter().filter(|_| !alike);
+        let earlier: BTreeMap<&str, PodId> = named.map(|id| (name(0, *id), *id)).collect();
         let mut groups: BTreeMap<(ClassKey, ClassKey), (PodId, PodId, usize)> = BTreeMap::new();
         let mut counts: BTreeMap<ClassKey, (usize, PodId)> = BTreeMap::new();
         for id in &members.before {
@@ -242,25 +246,40 @@ impl Comparison {
             });
             servers[at].2.push(index);
         }
-        let mut different: Vec<(usize, usize, Passes, Passes)> = Vec::new();
-        for (b, a, servers) in &servers {
-            if aligned && b.map(|r| &r.parts) == a.map(|r| &r.parts) {
-                continue;
-            }
-            for (client, column) in refined.iter().enumerate() {
-                let (old, new) = (passing(*b, column.before), passing(*a, column.after));
-                if old == new {
-                    continue;
+        let places = [0, 1].map(|late| Places::new(&refined, late, matrices[late].len()));
+        let found: Vec<Vec<(usize, usize, Passes, Passes)>> = servers
+            .par_iter()
+            .map(|(b, a, servers)| {
+                let mut different = Vec::new();
+                if aligned && b.map(|r| &r.parts) == a.map(|r| &r.parts) {
+                    return different;
                 }
-                let (old, new) = (Passes::from(&old), Passes::from(&new));
-                if old == new {
-                    continue;
+                // Whoever gets nothing in either version is no difference.
+                let mut clients: BTreeMap<usize, [Option<Connections>; 2]> = BTreeMap::new();
+                for (late, row) in [b, a].into_iter().enumerate() {
+                    for answer in row.map(|row| matrices[late].answers(row)).unwrap_or_default() {
+                        for client in answer.clients.iter().flat_map(|column| places[late].of(column)) {
+                            clients.entry(*client).or_default()[late] = Some(answer.connections.clone());
+                        }
+                    }
                 }
-                // What is outside on both sides is nobody's business here.
-                let servers = servers.iter().filter(|s| client < pods || **s < pods);
-                different.extend(servers.map(|s| (client, *s, old.clone(), new.clone())));
-            }
-        }
+                for (client, passes) in clients {
+                    let [old, new] = passes.map(Option::unwrap_or_default);
+                    if old == new {
+                        continue;
+                    }
+                    let (old, new) = (Passes::from(&old), Passes::from(&new));
+                    if old == new {
+                        continue;
+                    }
+                    // What is outside on both sides is nobody's business here.
+                    let servers = servers.iter().filter(|s| client < pods || **s < pods);
+                    different.extend(servers.map(|s| (client, *s, old.clone(), new.clone())));
+                }
+                different
+            })
+            .collect();
+        let different = found.into_iter().flatten();
         for (client, server, old, new) in different {
             self.spread(&refined[client].who, &refined[server].who, &old, &new, v6);
         }
@@ -427,9 +446,24 @@ fn far_end(who: &Who) -> (Party, Stand, Vec<Range>) {
     }
 }
 
-/// What a row lets a client do.
-fn passing(row: Option<&Row>, client: u32) -> Connections {
-    row.map_or_else(Connections::default, |row| row.of_client(client))
+/// The refined columns in each column of one version.
+struct Places {
+    of: Vec<Vec<usize>>,
+}
+
+impl Places {
+    fn new(refined: &[Refined], late: usize, columns: u32) -> Self {
+        let mut of = vec![Vec::new(); columns as usize];
+        for (index, column) in refined.iter().enumerate() {
+            let at = if late == 1 { column.after } else { column.before };
+            of[at as usize].push(index);
+        }
+        Self { of }
+    }
+
+    fn of(&self, column: u32) -> &[usize] {
+        &self.of[column as usize]
+    }
 }
 
 /// Groups of addresses that neither version tells apart.

@@ -1,6 +1,6 @@
 //! Who is compared: workloads by name across both versions, pods of one workload apart only where policies tell them apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -113,14 +113,24 @@ impl Parties {
     pub(super) fn of(before: &Cluster, after: &Cluster) -> Self {
         let mut all: BTreeMap<Party, Members> = BTreeMap::new();
         for (cluster, late) in [(before, false), (after, true)] {
-            for (index, pod) in cluster.pods.iter().enumerate() {
-                if pod.phase == Phase::Finished {
-                    continue;
+            // Pods of a workload follow each other, as a rule: they are entered together.
+            let mut together: Vec<PodId> = Vec::new();
+            let mut enter = |together: &mut Vec<PodId>| {
+                let Some(first) = together.first() else { return };
+                let members = all.entry(Party::of(cluster, *first)).or_default();
+                if late { &mut members.after } else { &mut members.before }.append(together);
+            };
+            for (index, pod) in cluster.pods.iter().enumerate().filter(|(_, p)| p.phase != Phase::Finished) {
+                let same = together.last().is_some_and(|last: &PodId| {
+                    let last = &cluster.pods[last.index()];
+                    pod.workload.is_some() && last.namespace == pod.namespace && last.workload == pod.workload
+                });
+                if !same {
+                    enter(&mut together);
                 }
-                let id = PodId(index as u32);
-                let members = all.entry(Party::of(cluster, id)).or_default();
-                if late { &mut members.after } else { &mut members.before }.push(id);
+                together.push(PodId(index as u32));
             }
+            enter(&mut together);
         }
         Self { all, services: [super::services(before), super::services(after)] }
     }
@@ -135,7 +145,7 @@ impl Parties {
         let workloads = self.all.iter().filter(|(_, m)| m.before.is_empty() && m.after.iter().any(read));
         Inventory {
             workloads: workloads.map(|(p, _)| p.clone()).collect(),
-            services: self.services[1].iter().filter(|s| !self.services[0].contains(s)).cloned().collect(),
+            services: lacking(&self.services[1], &self.services[0]),
         }
     }
 
@@ -144,7 +154,13 @@ impl Parties {
         let workloads = self.all.iter().filter(|(_, m)| m.after.is_empty() && m.before.iter().any(read));
         Inventory {
             workloads: workloads.map(|(p, _)| p.clone()).collect(),
-            services: self.services[0].iter().filter(|s| !self.services[1].contains(s)).cloned().collect(),
+            services: lacking(&self.services[0], &self.services[1]),
         }
     }
+}
+
+/// What is in one list and not in the other.
+fn lacking(these: &[(Str, Str)], those: &[(Str, Str)]) -> Vec<(Str, Str)> {
+    let those: BTreeSet<&(Str, Str)> = those.iter().collect();
+    these.iter().filter(|service| !those.contains(service)).cloned().collect()
 }

@@ -19,6 +19,8 @@ pub(super) struct Addresses {
     v6: bool,
     /// First address of each piece between two cut points, in order; the first is 0.
     starts: Vec<u128>,
+    /// The same for IPv4, where there may be a search for every pod.
+    starts_v4: Vec<u32>,
     /// The group of each piece.
     group_of: Vec<u32>,
     /// The pieces of each group, in order.
@@ -92,7 +94,8 @@ impl Addresses {
         starts.dedup();
         // Which blocks hold a piece is summed up as one number: entering a block adds its token, leaving takes it away.
         let mut steps = vec![0u128; starts.len() + 1];
-        let mut out = Self { v6, starts, group_of: Vec::new(), pieces: Vec::new() };
+        let starts_v4 = if v6 { Vec::new() } else { starts.iter().map(|s| *s as u32).collect() };
+        let mut out = Self { v6, starts, starts_v4, group_of: Vec::new(), pieces: Vec::new() };
         for (index, spans) in blocks.iter().enumerate() {
             for span in spans {
                 let (from, to) = out.pieces_of(*span);
@@ -126,10 +129,15 @@ impl Addresses {
 
     /// The group of an address of this family.
     pub(super) fn group(&self, ip: IpAddr) -> Option<u32> {
-        if ip.is_ipv6() != self.v6 {
-            return None;
-        }
-        let after = self.starts.partition_point(|s| *s <= number(ip));
+        let after = match ip {
+            IpAddr::V4(_) if self.v6 => return None,
+            IpAddr::V6(_) if !self.v6 => return None,
+            IpAddr::V4(ip) => {
+                let ip = u32::from(ip);
+                self.starts_v4.partition_point(|s| *s <= ip)
+            }
+            IpAddr::V6(_) => self.starts.partition_point(|s| *s <= number(ip)),
+        };
         self.group_of.get(after.checked_sub(1)?).copied()
     }
 

@@ -6,6 +6,7 @@
 //! whoever asks for a pair picks the column that fits the pair. So the relation costs no exceptions among the pods.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -84,7 +85,7 @@ impl From<Tri> for Ternary {
 #[derive(Clone, Debug)]
 pub(super) struct PodClass {
     /// Its projected labels, sorted.
-    pub(super) pairs: Box<[Pair]>,
+    pub(super) pairs: Arc<[Pair]>,
     /// Index of its named ports in [`Columns::named`].
     pub(super) named: u32,
     /// Its address's group; none where it has no address of the family or no range is mentioned.
@@ -114,8 +115,8 @@ pub(super) struct Columns {
     ranges: bool,
 }
 
-/// What tells pods of a namespace apart before their labels are looked at: pods of one template share them.
-#[derive(PartialEq, Eq, Hash, Clone, Copy)]
+/// What tells pods of a namespace apart before anything of them is looked into: pods of one template share them.
+#[derive(PartialEq, Eq, Clone, Copy)]
 struct Shared {
     labels: usize,
     ports: usize,
@@ -123,18 +124,62 @@ struct Shared {
     group: u32,
 }
 
-/// What tells classes of one namespace apart.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// What tells classes of one namespace apart, by numbers in a [`Memo`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct ClassKey {
-    pairs: Box<[Pair]>,
-    named: Vec<NamedPort>,
-    account: Option<Str>,
+    pairs: u32,
+    named: u32,
+    account: u32,
     group: u32,
 }
 
-/// The classes of one namespace: each key with an example, and the class of each pod.
+/// Values told apart, and the numbers of those that were met under an address in memory.
+struct Met<T> {
+    by_address: FxHashMap<usize, u32>,
+    ids: FxHashMap<T, u32>,
+    all: Vec<T>,
+}
+
+impl<T: Clone + Eq + std::hash::Hash> Met<T> {
+    fn new() -> Self {
+        Self { by_address: FxHashMap::default(), ids: FxHashMap::default(), all: Vec::new() }
+    }
+
+    fn of(&mut self, address: usize, value: impl FnOnce() -> T) -> u32 {
+        *self.by_address.entry(address).or_insert_with(|| {
+            let value = value();
+            *self.ids.entry(value).or_insert_with_key(|value| {
+                self.all.push(value.clone());
+                self.all.len() as u32 - 1
+            })
+        })
+    }
+}
+
+/// Labels and ports that were looked into, for many namespaces: their templates are often alike.
+struct Memo {
+    pairs: Met<Arc<[Pair]>>,
+    named: Met<Arc<[NamedPort]>>,
+    accounts: Met<Str>,
+}
+
+impl Memo {
+    fn new() -> Self {
+        Self { pairs: Met::new(), named: Met::new(), accounts: Met::new() }
+    }
+}
+
+/// A class of one namespace.
+struct LocalClass {
+    pairs: Arc<[Pair]>,
+    named: Arc<[NamedPort]>,
+    group: u32,
+    example: PodId,
+}
+
+/// The classes of one namespace, and the class of each pod.
 struct Local {
-    keys: Vec<(ClassKey, PodId)>,
+    classes: Vec<LocalClass>,
     of: Vec<u32>,
 }
 
@@ -149,29 +194,24 @@ impl Columns {
         let locals: Vec<Local> = cluster
             .namespaces
             .par_iter()
-            .with_min_len(8)
-            .map(|n| local(cluster, vocabulary, &addresses, v6, n.pods.start..n.pods.end))
+            .with_min_len(32)
+            .map_init(Memo::new, |memo, n| local(cluster, vocabulary, &addresses, v6, n.pods.clone(), memo))
             .collect();
         let mut classes = Vec::new();
         let mut of_namespace = Vec::with_capacity(locals.len());
         let mut class_of = Vec::with_capacity(cluster.pods.len());
-        let mut named: FxHashMap<Vec<NamedPort>, u32> = FxHashMap::default();
-        for local in locals {
+        let mut named: Met<Arc<[NamedPort]>> = Met::new();
+        for local in &locals {
             let base = classes.len() as u32;
-            of_namespace.push((base, base + local.keys.len() as u32));
-            for (key, example) in local.keys {
-                let next = named.len() as u32;
-                classes.push(PodClass {
-                    pairs: key.pairs,
-                    named: *named.entry(key.named).or_insert(next),
-                    group: (key.group < NO_RANGES).then_some(key.group),
-                    example,
-                });
-            }
-            class_of.extend(local.of.into_iter().map(|c| if c == NONE { NONE } else { base + c }));
+            of_namespace.push((base, base + local.classes.len() as u32));
+            classes.extend(local.classes.iter().map(|class| PodClass {
+                pairs: class.pairs.clone(),
+                named: named.of(Arc::as_ptr(&class.named).cast::<()>() as usize, || class.named.clone()),
+                group: (class.group < NO_RANGES).then_some(class.group),
+                example: class.example,
+            }));
+            class_of.extend(local.of.iter().map(|c| if *c == NONE { NONE } else { base + *c }));
         }
-        let mut by_number: Vec<(Vec<NamedPort>, u32)> = named.into_iter().collect();
-        by_number.sort_unstable_by_key(|(_, number)| *number);
         let (starts, members) = members(&class_of, classes.len());
         let mut names = vocabulary.names.clone();
         // The narrowest pattern first: names before suffixes, long suffixes before short ones.
@@ -183,7 +223,7 @@ impl Columns {
             v6,
             universe: 0,
             classes,
-            named: by_number.into_iter().map(|(ports, _)| ports).collect(),
+            named: named.all.iter().map(|ports| ports.to_vec()).collect(),
             of_namespace,
             class_of,
             starts,
@@ -343,10 +383,10 @@ fn local(
     addresses: &Addresses,
     v6: bool,
     pods: std::ops::Range<u32>,
+    memo: &mut Memo,
 ) -> Local {
-    let mut shared: FxHashMap<Shared, u32> = FxHashMap::default();
-    let mut classes: FxHashMap<ClassKey, u32> = FxHashMap::default();
-    let mut out = Local { keys: Vec::new(), of: Vec::with_capacity(pods.len()) };
+    let mut known: FxHashMap<ClassKey, u32> = FxHashMap::default();
+    let mut out = Local { classes: Vec::new(), of: Vec::with_capacity(pods.len()) };
     let mut last: Option<(Shared, u32)> = None;
     for id in pods {
         let pod = &cluster.pods[id as usize];
@@ -361,19 +401,26 @@ fn local(
         };
         let ports = if vocabulary.has_port_names() { pod.ports.as_ptr() as usize } else { 0 };
         let account = if vocabulary.accounts { pod.service_account.as_ptr() as usize } else { 0 };
-        let raw = Shared { labels: std::sync::Arc::as_ptr(&pod.labels) as usize, ports, account, group };
+        let raw = Shared { labels: Arc::as_ptr(&pod.labels) as usize, ports, account, group };
         if let Some((_, class)) = last.filter(|(key, _)| *key == raw) {
             out.of.push(class);
             continue;
         }
-        let class = *shared.entry(raw).or_insert_with(|| {
-            let pairs = vocabulary.project(&pod.labels).into_boxed_slice();
-            let named = if ports == 0 { Vec::new() } else { vocabulary.named_ports(&pod.ports) };
-            let account = vocabulary.accounts.then(|| pod.service_account.clone());
-            *classes.entry(ClassKey { pairs, named, account, group }).or_insert_with_key(|key| {
-                out.keys.push((key.clone(), PodId(id)));
-                out.keys.len() as u32 - 1
-            })
+        let named = || if ports == 0 { Arc::default() } else { vocabulary.named_ports(&pod.ports).into() };
+        let key = ClassKey {
+            pairs: memo.pairs.of(raw.labels, || vocabulary.project(&pod.labels).into()),
+            named: memo.named.of(ports, named),
+            account: if account == 0 { 0 } else { memo.accounts.of(account, || pod.service_account.clone()) },
+            group,
+        };
+        let class = *known.entry(key).or_insert_with(|| {
+            out.classes.push(LocalClass {
+                pairs: memo.pairs.all[key.pairs as usize].clone(),
+                named: memo.named.all[key.named as usize].clone(),
+                group,
+                example: PodId(id),
+            });
+            out.classes.len() as u32 - 1
         });
         last = Some((raw, class));
         out.of.push(class);

@@ -39,19 +39,14 @@ pub(super) fn push(to: &mut Vec<Product>, ports: L4Set, clients: Set) {
 
 /// Joins products with equal ports, then those with equal clients.
 fn tidy(mut all: Vec<Product>, n: u32) -> Vec<Product> {
-    if all.len() < 2 {
-        return all;
-    }
-    let groups = by_key(&all, |p| &p.ports);
-    if groups.len() < all.len() {
+    if let Some(groups) = by_key(&all, |p| &p.ports) {
         let joined = |group: &Vec<u32>| Product {
             ports: all[group[0] as usize].ports.clone(),
             clients: Set::union(group.iter().map(|p| &all[*p as usize].clients), n),
         };
         all = groups.iter().map(joined).collect();
     }
-    let groups = by_key(&all, |p| &p.clients);
-    if groups.len() < all.len() {
+    if let Some(groups) = by_key(&all, |p| &p.clients) {
         let joined = |group: &Vec<u32>| {
             let first = all[group[0] as usize].ports.clone();
             Product {
@@ -64,27 +59,26 @@ fn tidy(mut all: Vec<Product>, n: u32) -> Vec<Product> {
     all
 }
 
-/// Indices of products by a part of them, in order of the first.
-fn by_key<K: Eq + std::hash::Hash>(all: &[Product], key: impl Fn(&Product) -> &K) -> Vec<Vec<u32>> {
-    let mut groups: Vec<Vec<u32>> = Vec::with_capacity(all.len());
-    if all.len() <= FEW {
-        for (index, product) in all.iter().enumerate() {
-            match groups.iter_mut().find(|g| key(&all[g[0] as usize]) == key(product)) {
-                Some(group) => group.push(index as u32),
-                None => groups.push(vec![index as u32]),
-            }
-        }
-        return groups;
+/// Indices of products by a part of them, in order of the first; none where no two are alike, as in most sums.
+fn by_key<K: Eq + std::hash::Hash>(all: &[Product], key: impl Fn(&Product) -> &K) -> Option<Vec<Vec<u32>>> {
+    let alike = |(index, product): (usize, &Product)| all[..index].iter().any(|p| key(p) == key(product));
+    if all.len() <= FEW && !all.iter().enumerate().any(alike) {
+        return None;
     }
     let mut known: FxHashMap<&K, usize> = FxHashMap::default();
-    for (index, product) in all.iter().enumerate() {
-        let at = *known.entry(key(product)).or_insert(groups.len());
-        match groups.get_mut(at) {
-            Some(group) => group.push(index as u32),
-            None => groups.push(vec![index as u32]),
-        }
+    let mut at: Vec<usize> = Vec::with_capacity(all.len());
+    for product in all {
+        let next = known.len();
+        at.push(*known.entry(key(product)).or_insert(next));
     }
-    groups
+    if known.len() == all.len() {
+        return None;
+    }
+    let mut groups: Vec<Vec<u32>> = vec![Vec::new(); known.len()];
+    for (index, group) in at.into_iter().enumerate() {
+        groups[group].push(index as u32);
+    }
+    Some(groups)
 }
 
 /// What is in a product of both sums, joined with what is there already.

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::columns::{Column, Columns, NodeKey, Relation, Ternary};
 use super::sets::Set;
 use super::vocabulary::{Pair, Vocabulary};
-use crate::model::{Cluster, NamespaceId};
+use crate::model::Cluster;
 use crate::policy::rule::{Block, CidrScope, Classes, DomainPattern, Expr, Op, Requirement, Scope, Term};
 use crate::reach::eval::{Endpoint, EndpointKind};
 use crate::reach::matching::{self, Tri};
@@ -71,6 +71,7 @@ pub(super) struct Index<'a> {
     columns: &'a Columns,
     /// Classes that have a pair, by pair.
     postings: Vec<Vec<u32>>,
+    by_name: FxHashMap<&'a str, u32>,
     /// Namespaces that have a label.
     by_label: FxHashMap<(&'a str, &'a str), Vec<u32>>,
     pods: Set,
@@ -94,7 +95,7 @@ impl<'a> Index<'a> {
     pub(super) fn new(cluster: &'a Cluster, vocabulary: &'a Vocabulary, columns: &'a Columns) -> Self {
         let mut postings = vec![Vec::new(); vocabulary.pairs()];
         for (class, of) in columns.classes.iter().enumerate() {
-            for pair in &of.pairs {
+            for pair in of.pairs.iter() {
                 postings[*pair as usize].push(class as u32);
             }
         }
@@ -104,6 +105,8 @@ impl<'a> Index<'a> {
                 by_label.entry((key, value)).or_default().push(index as u32);
             }
         }
+        let names = cluster.namespaces.iter().enumerate();
+        let by_name = names.map(|(index, namespace)| (&*namespace.name, index as u32)).collect();
         let mut by_group = vec![Vec::new(); columns.addresses.groups() as usize];
         let mut unaddressed = Vec::new();
         for (class, of) in columns.classes.iter().enumerate() {
@@ -113,7 +116,7 @@ impl<'a> Index<'a> {
             }
         }
         let pods = Set::range(0, columns.pod_classes());
-        Self { cluster, vocabulary, columns, postings, by_label, pods, by_group, unaddressed }
+        Self { cluster, vocabulary, columns, postings, by_name, by_label, pods, by_group, unaddressed }
     }
 
     fn n(&self) -> u32 {
@@ -162,26 +165,34 @@ impl<'a> Index<'a> {
             tests.push(test);
         }
         let (_, best) = best?;
-        let mut candidates: Vec<u32> = match &tests[best] {
-            Test::Namespaces(namespaces) => namespaces.iter().flat_map(|n| self.classes_of(*n)).collect(),
-            Test::Pairs(pairs, _) => pairs.iter().flat_map(|p| self.postings[*p as usize].iter().copied()).collect(),
-            Test::Other => return None,
-        };
-        candidates.retain(|class| {
+        let holds = |class: &u32| {
+            let of = &self.columns.classes[*class as usize].pairs;
             tests.iter().enumerate().all(|(at, test)| {
                 at == best
                     || match test {
                         Test::Namespaces(namespaces) => namespaces.iter().any(|n| self.classes_of(*n).contains(class)),
-                        Test::Pairs(pairs, wanted) => {
-                            let of = &self.columns.classes[*class as usize].pairs;
-                            pairs.iter().any(|p| of.binary_search(p).is_ok()) == *wanted
-                        }
+                        // Few labels are ever mentioned: a list is gone through faster than it is searched.
+                        Test::Pairs(pairs, wanted) => pairs.iter().any(|p| of.contains(p)) == *wanted,
                         Test::Other => false,
                     }
             })
-        });
-        candidates.sort_unstable();
-        Some(Set::from_sorted(candidates, self.n()))
+        };
+        Some(match &tests[best] {
+            // In order: of distinct namespaces in theirs, of one list.
+            Test::Namespaces(namespaces) => {
+                Set::from_sorted(namespaces.iter().flat_map(|n| self.classes_of(*n)).filter(holds), self.n())
+            }
+            Test::Pairs(pairs, _) => match pairs.as_slice() {
+                [one] => Set::from_sorted(self.postings[*one as usize].iter().copied().filter(holds), self.n()),
+                many => {
+                    let lists = many.iter().flat_map(|p| self.postings[*p as usize].iter().copied());
+                    let mut found: Vec<u32> = lists.filter(holds).collect();
+                    found.sort_unstable();
+                    Set::from_sorted(found, self.n())
+                }
+            },
+            Test::Other => return None,
+        })
     }
 
     fn test(&self, requirement: &Requirement) -> Test {
@@ -204,7 +215,7 @@ impl<'a> Index<'a> {
         let cluster = self.cluster;
         let mut out: Vec<u32> = match (requirement.scope, &requirement.op) {
             (Scope::NamespaceName, Op::In(values)) => {
-                values.iter().filter_map(|v| cluster.namespace(v)).map(|NamespaceId(id)| id).collect()
+                values.iter().filter_map(|v| self.by_name.get(&**v)).copied().collect()
             }
             (Scope::Namespace, Op::In(values)) => {
                 values.iter().filter_map(|v| self.by_label.get(&(&*requirement.key, &**v))).flatten().copied().collect()

@@ -1,0 +1,73 @@
+//! Times the all-pairs engine and the semantic difference on the clusters of the benchmarks, and holds the answers of
+//! `graph -o json` against single checks.
+//!
+//! `cargo run --release --example measure -- engine|diff|agree SHAPE [CNI [TIMES or PAIRS]]`: one line of JSON. Reading and
+//! lowering are not part of a time. `--example peak` is the same with the largest heap in the place of the time.
+
+#[path = "../generate/shapes.rs"]
+mod shapes;
+
+mod agree;
+mod work;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use work::Loaded;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [what, shape, rest @ ..] = arguments.as_slice() else {
+        eprintln!("usage: measure engine|diff|agree SHAPE [CNI [TIMES or PAIRS]]");
+        return ExitCode::from(2);
+    };
+    let cni = rest.first().map_or("kube-network-policies", String::as_str);
+    let number = rest.get(1).and_then(|n| n.parse().ok());
+    match run(what, shape, cni, number) {
+        Ok(line) => {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(what: &str, shape: &str, cni: &str, number: Option<usize>) -> Result<serde_json::Value, String> {
+    let loaded = Loaded::new(shape, cni)?;
+    let times = number.unwrap_or(10).max(1);
+    let mut best = f64::INFINITY;
+    let mut timed = |work: &mut dyn FnMut()| {
+        for _ in 0..times {
+            let start = Instant::now();
+            work();
+            best = best.min(start.elapsed().as_secs_f64() * 1e3);
+        }
+        best
+    };
+    let policies = loaded.policies.info.len();
+    match what {
+        "engine" => {
+            let milliseconds = timed(&mut || drop(std::hint::black_box(loaded.matrix())));
+            let counts = loaded.matrix().counts();
+            Ok(serde_json::json!({
+                "shape": shape, "cni": cni, "milliseconds": milliseconds, "policies": policies, "pods": counts.pods,
+                "columns": counts.columns, "rows": counts.rows, "parts": counts.rectangles, "openPairs": counts.open_pairs,
+            }))
+        }
+        "diff" => {
+            let changed = loaded.with_one_changed();
+            let mut changes = 0;
+            let milliseconds = timed(&mut || changes = loaded.changes(&changed));
+            Ok(serde_json::json!({
+                "shape": shape, "cni": cni, "milliseconds": milliseconds, "policies": policies, "changes": changes,
+            }))
+        }
+        "agree" => agree::agree(&loaded, number.unwrap_or(1000)).map(|asked| {
+            serde_json::json!({"shape": shape, "cni": cni, "pairs": asked.pairs, "answers": asked.answers, "open": asked.open})
+        }),
+        _ => Err(format!("`{what}` is none of engine, diff, agree")),
+    }
+}

@@ -203,6 +203,11 @@ fn settled(kinds: Kinds, cases: u32) {
                 let expected = expected(reference::answer(&both.world, question, &choices));
                 tally.count(expected);
                 let decision = evaluator.evaluate(flow);
+                if evaluator.gate(&flow.server).is_some_and(|g| g.shuts_out(&flow.client))
+                    && decision.outcome != Outcome::Denied
+                {
+                    return Err(format!("{choices:?}\nshut out, and {:?}\n{decision:#?}", decision.outcome));
+                }
                 if decision.outcome == expected {
                     return Ok(());
                 }
@@ -246,6 +251,9 @@ fn generic_is_unknown_exactly_where_plugins_disagree() {
                 let expected = if let [one] = outcomes[..] { one } else { Outcome::Unknown };
                 tally.count(expected);
                 let found = evaluator.evaluate(flow).outcome;
+                if evaluator.gate(&flow.server).is_some_and(|g| g.shuts_out(&flow.client)) && found != Outcome::Denied {
+                    return Err(format!("shut out, and {found:?}"));
+                }
                 if found == expected { Ok(()) } else { Err(format!("expected {expected:?}, found {found:?}")) }
             })
         })

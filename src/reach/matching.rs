@@ -169,6 +169,16 @@ impl View<'_> {
         }
     }
 
+    /// Whether an end is none of those that are wanted, whatever the port.
+    pub(crate) fn excludes(&self, wanted: &Match, endpoint: &Endpoint) -> bool {
+        match wanted {
+            Match::Any => false,
+            Match::OneOf(peers) => peers.iter().all(|peer| {
+                !peer.terms.iter().any(|t| matches!(t, Term::Service(_))) && self.peer(peer, endpoint) == Tri::No
+            }),
+        }
+    }
+
     pub(crate) fn peer(&self, peer: &Peer, endpoint: &Endpoint) -> Tri {
         peer.terms.iter().fold(Tri::Yes, |so_far, term| so_far.and(|| self.term(term, endpoint)))
     }

@@ -6,6 +6,7 @@
 pub mod check;
 mod dns;
 pub mod eval;
+pub mod gate;
 pub mod graph;
 pub(crate) mod matching;
 pub mod matrix;

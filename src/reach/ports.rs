@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::eval::{Endpoint, EndpointKind, Evaluator, Flow, Outcome};
-use super::matching::{self, Selected, Tri};
-use crate::model::{PortSet, Protocol};
+use super::matching::{self, Selected, Tri, View};
+use crate::model::{PodId, PortSet, Protocol};
 use crate::policy::rule::{Direction, L4, Match, Ports, Rule, StagePolicy, Term};
 
 /// The ports of one protocol; what is in neither set is denied.
@@ -133,12 +133,23 @@ impl Evaluator<'_> {
                     if !policy.rules.is_empty()
                         && matching::expr(self.cluster, &Selected::Pod(pod), &policy.subject) != Tri::No
                     {
-                        out.extend(&policy.rules);
+                        // What no choice lets match one of the ends matches at no port.
+                        out.extend(policy.rules.iter().filter(|r| self.concerns(r, client, server, pod)));
                     }
                 }
             }
         }
         out
+    }
+
+    /// Whether a rule may match these ends at some port.
+    fn concerns(&self, rule: &Rule, client: &Endpoint, server: &Endpoint, subject: PodId) -> bool {
+        let flow =
+            Flow { client: *client, server: *server, protocol: Protocol::Tcp, port: 1, name: None, via_service: false };
+        self.compositions().iter().any(|composition| {
+            let view = View { cluster: self.cluster, choices: &composition.choices, flow: &flow, subject };
+            !view.excludes(&rule.source, client) && !view.excludes(&rule.destination, server)
+        })
     }
 
     /// Adds the ports at which a rule may begin or cease to match.

@@ -158,6 +158,27 @@ impl SourceMap {
         })
     }
 
+    /// The lines, from 1, on which entries of one object start: many of them for the price of one [`span`](Self::span).
+    pub fn lines(&self, origin: Origin, paths: &[&FieldPath]) -> Vec<Option<usize>> {
+        let found = || -> Option<Vec<Option<usize>>> {
+            let (excerpt, range) = self.part(origin)?;
+            let root = match self.get(origin.source)?.layout {
+                Layout::Json(_) => spans::json(&excerpt.text, &range, DEPTH)?,
+                Layout::Yaml(_) => spans::yaml(&excerpt.text, &range, DEPTH)?,
+            };
+            let node = match self.get(origin.source)?.layout {
+                Layout::Json(_) => &root,
+                Layout::Yaml(_) => root.descend(&item_path(origin)).unwrap_or(&root),
+            };
+            let line = |path: &&FieldPath| {
+                let before = excerpt.text.get(..node.find(path, Part::Entry).range.start)?;
+                Some(excerpt.line + before.bytes().filter(|b| *b == b'\n').count())
+            };
+            Some(paths.iter().map(line).collect())
+        };
+        found().unwrap_or_else(|| vec![None; paths.len()])
+    }
+
     /// The text that holds a place: the whole source where it was kept, else the item.
     pub fn excerpt(&self, place: &Place) -> Option<Excerpt<'_>> {
         match place {

@@ -1,6 +1,6 @@
 //! One expectation judged: every client against every target on every port, and what is to blame where it is otherwise.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::file::{PortText, Rule};
 use super::who::{Aim, Who, is_public};
@@ -11,6 +11,7 @@ use crate::model::query::{PortSpec, Target};
 use crate::model::{Cluster, PodId, PortSet, Protocol};
 use crate::reach::Outcome as Outcomes;
 use crate::reach::check::combine;
+use crate::reach::gate::Gate;
 use crate::reach::{Check, CheckOptions, Decision, Endpoint, Evaluator, Flow, Obstacle, Source, Verdict};
 use crate::source::FieldPath;
 
@@ -142,6 +143,9 @@ fn targets(cluster: &Cluster, aims: &[Aim]) -> Vec<PodId> {
 /// What tells clients apart: pods of one template on one node are asked once.
 type Alike = (usize, u32, Option<u32>, Vec<std::net::IpAddr>, usize);
 
+/// What the answer for a client that no rule lets in depends on: whether it is a pod, its node, its families of addresses.
+type Kindred = (bool, Option<u32>, bool, bool);
+
 struct Run<'a> {
     evaluator: &'a Evaluator<'a>,
     who: &'a Who<'a>,
@@ -155,7 +159,7 @@ struct Run<'a> {
     only: bool,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     fn all(&mut self, sources: &[Source], aims: &[Aim], demand: Demand) -> Result<(), Misuse> {
         if sources.len().saturating_mul(aims.len()) > MOST_PAIRS {
             return Err((format!("more than {MOST_PAIRS} pairs: name fewer clients or targets"), Vec::new()));
@@ -164,6 +168,8 @@ impl Run<'_> {
             let wanted = self.wanted(aim, demand)?;
             let servers = targets(self.evaluator.cluster, std::slice::from_ref(aim));
             self.memo.clear();
+            let gates = if demand == Demand::Deny && self.plain() { self.gates(&servers) } else { None };
+            let mut shut: HashSet<Kindred> = HashSet::new();
             for source in sources {
                 // A pod reaches itself whatever the policies say.
                 if matches!(source, Source::Pod(pod) if servers == [*pod]) {
@@ -181,10 +187,64 @@ impl Run<'_> {
                     }
                 }
                 self.pairs += 1;
+                let kindred = gates.as_ref().and_then(|gates| self.kindred(*source, &servers, gates));
+                if kindred.is_some_and(|k| shut.contains(&k)) {
+                    continue;
+                }
+                let before = self.out.len();
                 self.pair(*source, aim, &wanted, demand);
+                let blocked = |judged: &[Judged]| judged.iter().all(|j| j.verdict == Verdict::Blocked);
+                if demand == Demand::Deny && self.plain() && blocked(&self.out[before..]) {
+                    if self.out.len() > before {
+                        shut.extend(kindred);
+                    }
+                    // What is as expected needs no telling.
+                    self.out.truncate(before);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether only the verdict counts, and not who decided.
+    fn plain(&self) -> bool {
+        self.rule.by.is_none() && (self.rest || self.rule.verdict.is_none())
+    }
+
+    /// The gates before all servers; none where one has none.
+    fn gates(&self, servers: &[PodId]) -> Option<Vec<Gate<'a>>> {
+        let cluster = self.evaluator.cluster;
+        let mut out = Vec::new();
+        for pod in servers {
+            let ips = &cluster.pods[pod.index()].ips;
+            for v6 in [false, true] {
+                if ips.iter().any(|ip| ip.is_ipv6() == v6) || (ips.is_empty() && !v6) {
+                    out.push(self.evaluator.gate(&Endpoint::pod(cluster, *pod, v6))?);
+                }
+            }
+        }
+        (!out.is_empty()).then_some(out)
+    }
+
+    /// Of a client that no rule of any server lets in: what else its answer depends on.
+    fn kindred(&self, source: Source, servers: &[PodId], gates: &[Gate<'_>]) -> Option<Kindred> {
+        let cluster = self.evaluator.cluster;
+        let (node, ips) = match source {
+            Source::Pod(pod) if servers.contains(&pod) => return None,
+            Source::Pod(pod) => (cluster.pods[pod.index()].node, cluster.pods[pod.index()].ips.clone()),
+            Source::Address(ip) => (None, vec![ip]),
+            Source::Node(_) | Source::Internet => return None,
+        };
+        let has = |v6: bool| ips.iter().any(|ip| ip.is_ipv6() == v6);
+        let out = gates.iter().all(|gate| {
+            let v6 = gate.server().ip.is_some_and(|ip| ip.is_ipv6());
+            match source {
+                Source::Pod(pod) => gate.shuts_out(&Endpoint::pod(cluster, pod, v6)),
+                Source::Address(ip) => gate.shuts_out(&Endpoint::address(cluster, ip)),
+                Source::Node(_) | Source::Internet => false,
+            }
+        });
+        out.then_some((matches!(source, Source::Pod(_)), node.map(|n| n.0), has(false), has(true)))
     }
 
     /// Every other client: pods, and an address of each stretch outside.
@@ -389,7 +449,7 @@ impl Run<'_> {
             packets: None,
         };
         let mut more = 0;
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for one in judged {
             let mut wrong = one.verdict != wanted;
             let mut outcome = match one.verdict {

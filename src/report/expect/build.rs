@@ -5,7 +5,7 @@ use crate::analysis::expect::{Answer, Outcome};
 use crate::report::finding::Location;
 use crate::report::packets::PacketsResult;
 use crate::report::snippet;
-use crate::source::{Origin, Part, Place, SourceMap};
+use crate::source::{FieldPath, Origin, SourceMap};
 
 /// What answers are drawn from.
 #[derive(Clone, Copy, Debug)]
@@ -22,16 +22,18 @@ pub struct Answered<'a> {
 
 /// The answers of one case.
 pub fn case(name: Option<&str>, answers: Vec<Answer>, from: Answered<'_>) -> TestCase {
-    TestCase { name: name.map(str::to_owned), results: answers.into_iter().map(|a| result(a, from)).collect() }
+    let paths: Vec<&FieldPath> = answers.iter().map(|a| &a.path).collect();
+    let lines = from.expectations.lines(from.origin, &paths);
+    let results = answers.into_iter().zip(lines).map(|(answer, line)| result(answer, line, from)).collect();
+    TestCase { name: name.map(str::to_owned), results }
 }
 
-fn result(answer: Answer, from: Answered<'_>) -> TestResult {
+fn result(answer: Answer, line: Option<usize>, from: Answered<'_>) -> TestResult {
     let outcome = match answer.outcome {
         Outcome::Met => "passed",
         Outcome::Failed => "failed",
         Outcome::Unknown => "unknown",
     };
-    let place = Place::Field { origin: from.origin, path: answer.path.clone(), part: Part::Entry };
     let policies = answer.blames.iter().map(|blame| {
         let found = Location::of(from.sources, blame.origin, &blame.path, "");
         let region = found.as_ref().and_then(|l| l.region.clone());
@@ -52,7 +54,7 @@ fn result(answer: Answer, from: Answered<'_>) -> TestResult {
         outcome: outcome.to_owned(),
         facts: answer.facts,
         reason: answer.reason,
-        line: from.expectations.span(&place).map(|s| s.line),
+        line,
         policies: policies.collect(),
         details: drawn.collect::<Vec<_>>().join("\n"),
         pairs: answer.pairs,

@@ -7,11 +7,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use netcheck::analysis::diff::{Diff, L4, Party, Version, diff};
+use netcheck::analysis::expect::file::ConnectivityTest;
+use netcheck::analysis::expect::{Gaps, Outcome, answer};
 use netcheck::model::{Cluster, PodId, PortSet, Protocol};
 use netcheck::policy::profile::SPECIFICATION;
 use netcheck::policy::rule::{Classes, Match, Term};
 use netcheck::policy::{Choices, Policies, Profile};
 use netcheck::reach::{Connections, Endpoint, Evaluator};
+use netcheck::source::{FieldPath, SourceMap, strict};
 
 mod common;
 
@@ -347,4 +350,88 @@ fn differences_are_those_of_the_expected_connections() {
     difference("test_with_named_ports", "test_with_named_ports_changed_netpol_2");
     difference("test_with_named_ports_changed_netpol", "test_with_named_ports");
     difference("test_with_named_ports", "test_with_named_ports");
+}
+
+/// How an expectation names a pod, so that nothing else is meant.
+fn meant(cluster: &Cluster, id: PodId) -> String {
+    let pod = &cluster.pods[id.index()];
+    let namespace = &cluster.namespaces[pod.namespace.index()].name;
+    match (&pod.workload, pod.template) {
+        (Some(workload), true) => format!("{namespace}/{}/{}", workload.kind.to_ascii_lowercase(), workload.name),
+        _ => format!("{namespace}/pod/{}", pod.name),
+    }
+}
+
+/// Ports as an expectation lists them.
+fn listed(ports: &Ports) -> String {
+    let mut out = Vec::new();
+    for (protocol, set) in ports {
+        let protocol = protocol.to_string().to_ascii_lowercase();
+        out.extend(set.intervals().iter().map(|(first, last)| format!("\"{first}-{last}/{protocol}\"")));
+    }
+    out.join(", ")
+}
+
+/// The expected connections of a case as a file of expectations, which must all be met; each turned around must not be.
+fn expectations(path: &Path) -> usize {
+    let name = path.file_name().unwrap().to_string_lossy();
+    let (cluster, policies, expected) = seen(path);
+    let profile = Profile::settled("oracle", Choices { ip_block: Classes::OUTSIDE, ..SPECIFICATION });
+    let evaluator = Evaluator::new(&cluster, &policies, &profile);
+    let mut ends: Vec<(End, String)> = (0..cluster.pods.len())
+        .map(|i| PodId(i as u32))
+        .filter(|id| cluster.pods[id.index()].origin.is_some())
+        .map(|id| (End::Workload(named(&cluster, id)), meant(&cluster, id)))
+        .collect();
+    let taken: BTreeSet<IpAddr> = cluster.pods.iter().flat_map(|p| p.ips.iter().copied()).collect();
+    for address in samples(&policies, &expected) {
+        if !taken.contains(&IpAddr::V4(address)) {
+            let at = u32::from(address);
+            ends.push((End::Range(at, at), format!("ip:{address}")));
+        }
+    }
+    let all = L4::all();
+    let (mut met, mut turned) = (String::new(), String::new());
+    for (from, client) in &ends {
+        for (to, server) in ends.iter().filter(|(to, _)| to != from) {
+            if matches!((from, to), (End::Range(..), End::Range(..))) {
+                continue;
+            }
+            let open = expected.between(from, to);
+            let l4 = open.iter().fold(L4::default(), |l4, (p, set)| l4.or(&L4::one(*p, set.clone())));
+            let closed = ports_in(&all.minus(&l4));
+            for (ports, is, is_not) in [(&open, "allow", "deny"), (&closed, "deny", "allow")] {
+                if ports.values().any(|set| !set.is_empty()) {
+                    let rest = format!("{{from: \"{client}\", to: \"{server}\", ports: [{}]}}", listed(ports));
+                    let _ = writeln!(met, "  - {is}: {rest}");
+                    let _ = writeln!(turned, "  - {is_not}: {rest}");
+                }
+            }
+        }
+    }
+    let outcomes = |expect: &str| -> Vec<(Outcome, String)> {
+        let text = format!("apiVersion: netcheck/v1alpha1\nkind: ConnectivityTest\nexpect:\n{expect}");
+        let read = strict::read::<ConnectivityTest>("oracle.yaml", &text, &mut SourceMap::default());
+        let (_, test) = read.unwrap_or_else(|e| panic!("{name}: {e:?}")).remove(0);
+        let answers = answer(&evaluator, "default", &test.expect, None, &FieldPath::root(), &Gaps::default());
+        answers.into_iter().map(|a| (a.outcome, format!("{}: {:?}", a.name, a.facts))).collect()
+    };
+    let good = outcomes(&met);
+    for (outcome, what) in &good {
+        assert_eq!(*outcome, Outcome::Met, "{name}: {what}");
+    }
+    for (outcome, what) in outcomes(&turned) {
+        assert_eq!(outcome, Outcome::Failed, "{name}, turned around: {what}");
+    }
+    good.len()
+}
+
+#[test]
+fn expectations_of_the_expected_connections_are_met() {
+    for family in ["networkpolicy", "admin"] {
+        let Some(root) = common::shared(&format!("oracle/cases/{family}")) else { return };
+        let held: usize = common::folders(&root).iter().map(|case| expectations(case)).sum();
+        eprintln!("{family}: {held} expectations");
+        assert!(held > 1000, "{family}: {held} expectations");
+    }
 }

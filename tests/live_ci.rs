@@ -4,8 +4,8 @@ mod api_server;
 
 use std::path::Path;
 
-use api_server::objects::{cluster, policy};
-use api_server::{ApiServer, CLUSTER_POLICIES, program};
+use api_server::objects::{cluster, pod, policy};
+use api_server::{ApiServer, CLUSTER_POLICIES, What, program};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use serde_json::{Value, json};
@@ -181,6 +181,142 @@ fn a_changed_template_takes_the_place_of_its_pods() {
         .assert()
         .code(0)
         .stdout(contains("- Deployment shop/worker"));
+}
+
+/// What a real API server answered, where it was recorded.
+fn recorded(name: &str) -> Option<String> {
+    let shared = std::env::var("NETCHECK_SHARED").unwrap_or_else(|_| "../shared".to_owned());
+    let path = Path::new(&shared).join("real/api").join(format!("{name}.response.txt"));
+    let text = std::fs::read_to_string(&path).ok();
+    if text.is_none() {
+        eprintln!("skipped: no {}", path.display());
+    }
+    text
+}
+
+#[test]
+fn discovery_of_a_real_server_is_understood() {
+    for (discovery, groups) in [("09-get-apis-aggregated", false), ("02-get-apis", true)] {
+        let Some(answer) = recorded(discovery) else { return };
+        let mut server = ApiServer::start(cluster()).with_kinds(&CLUSTER_POLICIES).fault_at(
+            "/apis",
+            What::Recorded(answer),
+            usize::MAX,
+        );
+        if groups {
+            let resources = recorded("06-get-apis-policy-networking-v1alpha2").unwrap();
+            server = server.fault_at("/apis/policy.networking.k8s.io/v1alpha2", What::Recorded(resources), usize::MAX);
+        }
+        server.netcheck(&["frontend", "cart:8080"]).assert().code(0);
+        let asked = server.asked();
+        assert!(asked.iter().any(|a| a.contains("/v1alpha2/clusternetworkpolicies?")), "{discovery}: {asked:?}");
+        assert!(asked.len() <= 16, "{discovery}: {asked:?}");
+        assert!(
+            !asked.iter().any(|a| a.contains("ingresses") || a.contains("/apis/apps/v1 ")),
+            "{discovery}: {asked:?}"
+        );
+    }
+}
+
+#[test]
+fn refusals_of_a_real_server_are_one_sentence_and_what_to_do() {
+    // Where it stands in the way, the exit code, what is said on standard error or output.
+    for (name, place, code, said) in [
+        // The list of pods has it all the same.
+        ("16-404-pod", "/pods/frontend", 0, "reachable"),
+        ("17-404-resource", "/namespaces/shop/networkpolicies", 0, "reachable"),
+        ("18-404-group", "clusternetworkpolicies", 0, "reachable"),
+        ("19-403-pods-limited", "/namespaces/shop/pods/frontend", 2, "kind: Role"),
+        ("20-403-cnp-viewer", "clusternetworkpolicies", 0, "unless a cluster policy that you may not read denies it"),
+        ("24-401-bad-token", "/pods/frontend", 2, "does not know you"),
+        ("25-403-anonymous", "/namespaces/shop/pods/frontend", 2, "kind: Role"),
+        ("73-406", "/pods/frontend", 2, "status 406"),
+        ("74-protobuf-list-refused", "clusternetworkpolicies", 2, "status 406"),
+        ("33-patch-ephemeral-conflict-409", "/pods/frontend", 2, "status 409"),
+        ("36-patch-ephemeral-415", "/pods/frontend", 2, "status 415"),
+        ("32-patch-ephemeral-changed-422", "/pods/frontend", 2, "status 422"),
+    ] {
+        let Some(answer) = recorded(name) else { return };
+        let server =
+            ApiServer::start(cluster()).with_kinds(&CLUSTER_POLICIES).fault(place, What::Recorded(answer), usize::MAX);
+        let output = server.netcheck(&["frontend", "cart:8080"]).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let all = format!("{}{errors}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(output.status.code(), Some(code), "{name}: {all}");
+        assert!(all.contains(said), "{name}: {all}");
+        assert!(errors.matches("error: ").count() <= 1, "{name}: {errors}");
+        assert!(code != 2 || errors.contains("help: "), "{name} says what to do: {errors}");
+        assert!(!all.contains("Status {") && !all.contains("Some("), "{name}: {all}");
+        let tries = server.asked().iter().filter(|a| a.contains(place)).count();
+        assert!((1..=4).contains(&tries), "{name}: {tries} tries");
+    }
+}
+
+#[test]
+fn pages_of_a_real_server_begin_again_once() {
+    for name in ["12-pods-continue-rv1", "13-pods-continue-garbage"] {
+        let Some(answer) = recorded(name) else { return };
+        let mut objects = cluster();
+        objects.extend((0..600).map(|n| pod("shop", &format!("extra-{n:03}"), "extra", "10.9.9.9")));
+        let server = ApiServer::start(objects.clone()).fault("continue=", What::Recorded(answer.clone()), 1);
+        let output = server.netcheck(&["graph", "-A", "-o", "json"]).assert().code(0);
+        let report: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+        assert!(report["summary"].is_object() || report["edges"].is_array(), "{name}");
+        let server = ApiServer::start(objects).fault("continue=", What::Recorded(answer), usize::MAX);
+        server
+            .netcheck(&["graph", "-A"])
+            .assert()
+            .code(2)
+            .stderr(contains("faster than they could be read").and(contains("try again")));
+    }
+}
+
+#[test]
+fn the_plugin_is_known_by_what_runs() {
+    let daemon_set = |name: &str| {
+        json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": name, "namespace": "kube-system"},
+            "spec": {"selector": {"matchLabels": {"k8s-app": name}}, "template": {"metadata": {"labels": {"k8s-app": name}}, "spec": {"containers": []}}}})
+    };
+    let server = |name: &str| {
+        let mut objects = cluster();
+        objects.push(daemon_set(name));
+        ApiServer::start(objects)
+    };
+    let cni = |output: &std::process::Output| {
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["cni"].clone()
+    };
+    for (name, plugin) in
+        [("kube-router", "kube-router"), ("kindnet", "kube-network-policies"), ("kube-proxy", "generic")]
+    {
+        for command in [
+            &["frontend", "stock/pod/db-0:8080", "-o", "json"][..],
+            &["audit", "-A", "-o", "json"],
+            &["diff", "--without", "netpol/shop/open", "-o", "json"],
+        ] {
+            let server = server(name);
+            let output = server.netcheck(command).output().unwrap();
+            assert_eq!(cni(&output), plugin, "{command:?}");
+            assert!(command[0] != "frontend" || server.asked().len() <= 16);
+        }
+    }
+    // It is not asked for where it is said, and who may not look goes without a word.
+    let said = server("kube-router");
+    said.netcheck(&["frontend", "stock/pod/db-0:8080", "--cni", "calico"]).assert().code(1);
+    assert!(!said.asked().iter().any(|a| a.contains("daemonsets")), "{:?}", said.asked());
+    let hidden = server("kube-router").deny("daemonsets", None);
+    hidden.netcheck(&["frontend", "stock/pod/db-0:8080"]).assert().code(1).stderr(contains("daemonsets").not());
+    // Some enforce nothing.
+    server("kube-flannel-ds")
+        .netcheck(&["frontend", "stock/pod/db-0:8080"])
+        .assert()
+        .code(1)
+        .stderr(contains("enforces no policies"));
+    server("kube-flannel-ds").netcheck(&["-q", "frontend", "stock/pod/db-0:8080"]).assert().code(1).stderr("");
+    // A snapshot keeps it.
+    let saved = server("kube-router").netcheck(&["snapshot", "-n", "shop"]).output().unwrap();
+    let saved: Value = serde_json::from_slice(&saved.stdout).unwrap();
+    assert_eq!(saved["cni"], "kube-router");
 }
 
 /// Roles as they are printed suffice for what they are printed for.

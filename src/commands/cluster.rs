@@ -54,6 +54,8 @@ pub(super) struct Reading {
     namespace: String,
     /// Whether namespaces besides those that were named could not be read.
     pub(super) partial: bool,
+    /// The namespaces that were read; none for all.
+    only: Vec<String>,
 }
 
 impl Reading {
@@ -97,17 +99,31 @@ impl Reading {
         } else {
             Scope::Namespaces(namespaces.into_iter().collect())
         };
+        let only = match &scope {
+            Scope::Cluster => Vec::new(),
+            Scope::Namespaces(names) => names.clone(),
+        };
         let depth = wanted.kinds.map_or(Depth::Workloads, Depth::Pods);
         let mut loader = Loader::new(input::options(global, Some(namespace.clone())));
         match session.everything(&scope, &depth, &mut loader) {
             Ok(gathered) => {
                 tell(global, &gathered, output);
-                Some(Self { loader, gathered, namespace, partial })
+                Some(Self { loader, gathered, namespace, partial, only })
             }
             Err(error) => {
                 refuse(&error, output);
                 None
             }
+        }
+    }
+
+    /// Says that connections with other namespaces were left out, where they were.
+    pub(super) fn told(&self, global: &Global, output: &mut Output) {
+        if !self.only.is_empty() && !global.quiet {
+            let names = crate::report::safe(&self.only.join(", ")).into_owned();
+            output.note(&format!(
+                "note: of the cluster only namespace {names} was read: -A compares the connections with others too\n"
+            ));
         }
     }
 
@@ -165,8 +181,14 @@ pub(super) fn tell(global: &Global, gathered: &Gathered, output: &mut Output) {
     if global.verbose > 0 {
         output.note(&format!("note: read with {} requests\n", gathered.requests));
         if let (None, Some(plugin)) = (&global.cni, gathered.plugin) {
-            output.note(&format!("note: the cluster's network plugin is {plugin}, by its APIs\n"));
+            output.note(&format!("note: the cluster's network plugin is {plugin}, by its APIs and DaemonSets\n"));
         }
+    }
+    if let (None, Some(name)) = (&global.cni, &gathered.enforces_nothing) {
+        output.note(&format!(
+            "warning: of network plugins only DaemonSet `{}` was found, which enforces no policies: everything may be open\n",
+            crate::report::safe(name)
+        ));
     }
     let roles = gathered.roles();
     if roles.is_empty() {

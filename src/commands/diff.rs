@@ -144,7 +144,9 @@ fn underneath(global: &Global, output: &mut Output) -> Option<Raw> {
                 _ => None,
             }
         }));
-        return Reading::new(global, wanted, output)?.raw(None, &mut |_| {}, global, output);
+        let reading = Reading::new(global, wanted, output)?;
+        reading.told(global, output);
+        return reading.raw(None, &mut |_| {}, global, output);
     }
     input::raw(global, None, output)
 }

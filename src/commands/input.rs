@@ -170,6 +170,7 @@ fn from_cluster(global: &Global, asking: Option<Asking<'_>>, output: &mut Output
                 dns: asking.dns,
                 whole: loader.namespaces(),
                 around: asking.around,
+                plugin_known: global.cni.is_some(),
             };
             session.question(&question, &mut loader)
         }

@@ -123,7 +123,9 @@ pub(super) fn cluster(context: &str, namespaces: Vec<String>, global: &Global, o
     }
     let global = at(context, global);
     let wanted = Wanted { namespaces: namespaces.into_iter().collect(), ..Wanted::default() };
-    Reading::new(&global, wanted, output)?.raw(None, &mut |_| {}, &global, output)
+    let reading = Reading::new(&global, wanted, output)?;
+    reading.told(&global, output);
+    reading.raw(None, &mut |_| {}, &global, output)
 }
 
 /// The namespace of a context.

@@ -128,6 +128,11 @@ impl Ask {
         Self::List { resource, namespace: Some(namespace.to_owned()), filter: Filter::All }
     }
 
+    /// The DaemonSets that betray the network plugin, where its API groups don't.
+    pub fn plugin() -> Self {
+        Self::list(DAEMON_SETS, "kube-system")
+    }
+
     /// Objects of a namespace by label.
     pub fn labelled(resource: Resource, namespace: &str, selector: String) -> Self {
         Self::List { resource, namespace: Some(namespace.to_owned()), filter: Filter::Labels(selector) }

@@ -1,8 +1,11 @@
 //! Which policy APIs a server has, and which network plugin they betray.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use super::ask::Resource;
+use crate::source::plugin::of_groups;
 use crate::source::{is_routing, policy_scope};
 
 /// What discovery told.
@@ -187,18 +190,9 @@ impl Discovered {
         }
     }
 
-    /// The plugin that the API groups betray, where it is a single one.
-    pub fn plugin(&self) -> Option<&'static str> {
-        let known = [
-            ("cilium.io", "cilium"),
-            ("crd.projectcalico.org", "calico"),
-            ("crd.antrea.io", "antrea"),
-            ("k8s.ovn.org", "ovn-kubernetes"),
-            ("networking.k8s.aws", "aws-vpc-cni"),
-        ];
-        let mut found = known.iter().filter(|(group, _)| self.groups.iter().any(|g| g == group)).map(|(_, p)| *p);
-        let first = found.next();
-        if found.next().is_some() { None } else { first }
+    /// The plugins that the API groups betray.
+    pub fn plugins(&self) -> BTreeSet<&'static str> {
+        of_groups(self.groups.iter().map(String::as_str))
     }
 }
 
@@ -220,7 +214,7 @@ mod tests {
             names,
             ["clusternetworkpolicies.policy.networking.k8s.io v1alpha2", "ciliumnetworkpolicies.cilium.io v2"]
         );
-        assert_eq!(found.plugin(), Some("cilium"));
+        assert_eq!(found.plugins(), BTreeSet::from(["cilium"]));
     }
 
     #[test]

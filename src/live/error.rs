@@ -103,8 +103,9 @@ pub(super) fn of_status(code: u16, body: &[u8], what: &str, server: &str) -> Liv
         }
         404 => LiveError::new(Trouble::Protocol, format!("`{server}` is not a Kubernetes API server"))
             .help("look at `server` in the kubeconfig: `kubectl config view --minify`"),
-        410 => LiveError::new(Trouble::Gone, format!("{what} changed faster than they could be read"))
-            .help("try again; a smaller part (`-n NAMESPACE`) is read faster"),
+        // What one server of several began to list, another may not go on with.
+        400 if said.contains("continue token") || said.contains("continue key") => gone(what),
+        410 => gone(what),
         429 => LiveError::new(Trouble::Busy, format!("`{server}` is too busy to answer, also after waiting"))
             .help("try again later"),
         500.. => LiveError::new(
@@ -112,8 +113,14 @@ pub(super) fn of_status(code: u16, body: &[u8], what: &str, server: &str) -> Liv
             because(format!("`{server}` failed with status {code}, also when tried again")),
         )
         .help("try again later; `kubectl get --raw /readyz?verbose` shows what the API server lacks"),
-        _ => LiveError::new(Trouble::Protocol, because(format!("`{server}` refused {what} with status {code}"))),
+        _ => LiveError::new(Trouble::Protocol, because(format!("`{server}` refused {what} with status {code}")))
+            .help("`kubectl version` tells the server's version; a proxy on the way may answer in its place"),
     }
+}
+
+fn gone(what: &str) -> LiveError {
+    LiveError::new(Trouble::Gone, format!("{what} changed faster than they could be read"))
+        .help("try again; a smaller part (`-n NAMESPACE`) is read faster")
 }
 
 /// An error of the way to the server, and whether it may pass by itself.

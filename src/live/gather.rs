@@ -17,6 +17,7 @@ use super::discovery::Discovered;
 use super::error::{LiveError, Trouble};
 use super::needs::{Answer, Known, Question, Slim, needs};
 use super::rights::{Right, roles};
+use crate::source::plugin;
 use crate::source::unread::{Gravity, Unread};
 use crate::source::wire::Metadata;
 
@@ -27,8 +28,10 @@ pub struct Gathered {
     pub unread: Vec<Unread>,
     /// The rights that are missing.
     pub missing: Vec<Right>,
-    /// The network plugin that the cluster's APIs betray.
+    /// The network plugin that the cluster's APIs and DaemonSets betray.
     pub plugin: Option<&'static str>,
+    /// The DaemonSet of a plugin that enforces nothing, where there is no other.
+    pub enforces_nothing: Option<String>,
     /// How many requests it took.
     pub requests: usize,
     /// Whether DNS was left out because nothing could stand in its way.
@@ -36,6 +39,14 @@ pub struct Gathered {
 }
 
 impl Gathered {
+    /// Takes over which plugin there is.
+    fn betrayed(&mut self, groups: &BTreeSet<&'static str>, running: &[Slim]) {
+        let names = || running.iter().map(|d| d.metadata.name.as_str());
+        self.plugin = plugin::settle(groups, &names().filter_map(plugin::of_daemon_set).collect());
+        self.enforces_nothing =
+            if self.plugin.is_none() { names().find(|n| plugin::enforces_nothing(n)).map(str::to_owned) } else { None };
+    }
+
     /// Takes over what may not be read.
     fn hide<'a>(&mut self, asks: impl Iterator<Item = &'a Ask>) {
         for ask in asks {
@@ -79,7 +90,10 @@ pub(super) async fn question(
         .await;
         for (ask, answer) in answers {
             let (answer, bodies) = answer?;
-            bodies.iter().for_each(|body| each(body));
+            // DaemonSets of the plugin are no part of the question.
+            if ask != Ask::plugin() {
+                bodies.iter().for_each(|body| each(body));
+            }
             known.insert(ask, answer);
         }
         last = needs(question, &known);
@@ -89,17 +103,35 @@ pub(super) async fn question(
     }
     let mut gathered =
         Gathered { requests: api.sent.load(Ordering::Relaxed), dns_open: !last.dns_matters, ..Gathered::default() };
-    if let Some(Answer::Discovered(discovered)) = known.get(&Ask::Discovery) {
-        gathered.plugin = discovered.plugin();
-    }
+    let groups = match known.get(&Ask::Discovery) {
+        Some(Answer::Discovered(discovered)) => discovered.plugins(),
+        _ => BTreeSet::new(),
+    };
+    let running = match known.get(&Ask::plugin()) {
+        Some(Answer::Found(found)) => found.as_slice(),
+        _ => &[],
+    };
+    gathered.betrayed(&groups, running);
     let hidden = known.iter().filter(|(_, answer)| matches!(answer, Answer::Forbidden));
     gathered.hide(hidden.map(|(ask, _)| ask));
     Ok(gathered)
 }
 
-/// The Service of the cluster's DNS is the one thing that may be assumed: it is left out where the budget is used up.
+/// Which plugin runs may stay unknown, and the Service of the cluster's DNS may be assumed: they are left out where the
+/// budget is used up.
 fn within_budget(asks: &mut Vec<Ask>, known: &mut Known, question: &Question, sent: usize) {
-    if sent + asks.len() <= BUDGET * question.targets.len().max(1) {
+    let most = BUDGET * question.targets.len().max(1);
+    if sent + asks.len() <= most {
+        return;
+    }
+    asks.retain(|ask| {
+        let plugin = *ask == Ask::plugin();
+        if plugin {
+            known.insert(ask.clone(), Answer::Skipped);
+        }
+        !plugin
+    });
+    if sent + asks.len() <= most {
         return;
     }
     asks.retain(|ask| {
@@ -408,11 +440,17 @@ pub(super) async fn everything(
         }
         return Err(error);
     }
-    let mut gathered = Gathered {
-        plugin: discovered.as_ref().and_then(Discovered::plugin),
-        requests: api.sent.load(Ordering::Relaxed),
-        ..Gathered::default()
+    let groups = discovered.as_ref().map(Discovered::plugins).unwrap_or_default();
+    let running = match groups.len() {
+        1 => Vec::new(),
+        // Who may not see them goes without.
+        _ => match fetch(api, &Ask::plugin()).await?.0 {
+            Answer::Found(found) => found,
+            _ => Vec::new(),
+        },
     };
+    let mut gathered = Gathered { requests: api.sent.load(Ordering::Relaxed), ..Gathered::default() };
+    gathered.betrayed(&groups, &running);
     gathered.hide(hidden.iter());
     Ok(gathered)
 }

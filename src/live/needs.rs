@@ -32,6 +32,8 @@ pub struct Question {
     pub whole: Vec<String>,
     /// Whether the other pods of the namespaces that take part are wanted too.
     pub around: bool,
+    /// Whether the network plugin is known already.
+    pub plugin_known: bool,
 }
 
 /// An object, as far as questions go on from it.
@@ -143,6 +145,7 @@ pub(super) fn needs(question: &Question, known: &Known) -> Needs {
     if question.dns && by_name && matches!(question.client, ClientSpec::Object(_)) {
         finder.dns(client_namespace.as_deref(), cluster_policies);
     }
+    finder.plugin(&namespaces);
     finder.needs
 }
 
@@ -442,6 +445,19 @@ impl<'k> Finder<'k> {
         !resources.is_empty()
     }
 
+    /// Asks which network plugin runs, where there is a policy that it may read in its own way and its APIs don't tell.
+    fn plugin(&mut self, namespaces: &BTreeSet<String>) {
+        let Some(Answer::Discovered(discovered)) = self.known.get(&Ask::Discovery) else { return };
+        // An older server has its groups asked for one by one: that leaves no request for it.
+        if self.question.plugin_known || discovered.plugins().len() == 1 || !discovered.open.is_empty() {
+            return;
+        }
+        let any = |ask: &Ask| matches!(self.known.get(ask), Some(Answer::Found(policies)) if !policies.is_empty());
+        if namespaces.iter().any(|n| any(&Ask::list(NETWORK_POLICIES, n))) {
+            self.ask(Ask::plugin());
+        }
+    }
+
     /// Asks for the cluster's DNS where any policy could stand in its way.
     fn dns(&mut self, client_namespace: Option<&str>, cluster_policies: bool) {
         let own = client_namespace.map(|n| Ask::list(NETWORK_POLICIES, n));
@@ -548,6 +564,7 @@ mod tests {
             dns: true,
             whole: Vec::new(),
             around: false,
+            plugin_known: false,
         }
     }
 

@@ -81,7 +81,14 @@ pub fn rights(purpose: Purpose, namespaces: &[String]) -> Vec<Right> {
         for workload in &workloads {
             add(
                 workload,
-                if purpose == Purpose::Check || purpose == Purpose::Probe { &["get"] } else { &["get", "list"] },
+                // DaemonSets everywhere tell which network plugin runs.
+                if matches!(purpose, Purpose::Check | Purpose::Probe)
+                    && !(place.is_none() && *workload == ask::DAEMON_SETS)
+                {
+                    &["get"]
+                } else {
+                    &["get", "list"]
+                },
             );
         }
         if !matches!(purpose, Purpose::Check | Purpose::Probe) {
@@ -132,6 +139,8 @@ pub fn rights(purpose: Purpose, namespaces: &[String]) -> Vec<Right> {
         out.push(Right::new(&ask::SERVICES, "get", dns));
         out.push(Right::new(&ask::PODS, "list", dns));
         out.push(Right::new(&ask::NETWORK_POLICIES, "list", dns));
+        // They tell which network plugin runs.
+        out.push(Right::new(&ask::DAEMON_SETS, "list", dns));
     }
     // Which addresses are nodes'. A check asks for a node where one is named.
     if namespaces.is_empty() || !matches!(purpose, Purpose::Check | Purpose::Probe) {

@@ -15,6 +15,7 @@ use rustc_hash::FxHashSet;
 use serde_json::{Map, Value};
 
 use crate::analysis::logs::scrub;
+use crate::source::plugin::{of_daemon_set, settle};
 use crate::source::{Trimmed, trim_json};
 use keep::Keep;
 
@@ -149,7 +150,7 @@ impl Item {
             _ => namespace.to_owned(),
         };
         let place = (rank, kind.to_owned(), place_namespace, text("name"), api_version.to_owned());
-        let plugin = if kind == "DaemonSet" { plugin(&place.3) } else { None };
+        let plugin = if kind == "DaemonSet" { of_daemon_set(&place.3) } else { None };
         Some(Self { place, text: Written::of(&out), plugin })
     }
 }
@@ -185,7 +186,7 @@ impl Snapshot {
 
     /// The network plugin that the DaemonSets betray, where it is a single one.
     pub fn plugin(&self) -> Option<&'static str> {
-        if self.plugins.len() == 1 { self.plugins.first().copied() } else { None }
+        settle(&BTreeSet::new(), &self.plugins)
     }
 
     /// How many objects it holds.
@@ -349,20 +350,6 @@ fn change(metadata: &Map<String, Value>, out: &mut Map<String, Value>) {
             [(CHANGED_AT.to_owned(), Value::from(at)), (CHANGED_BY.to_owned(), Value::from(by))].into_iter().collect();
         kept.insert("annotations".to_owned(), annotations.into());
     }
-}
-
-/// The plugin that a DaemonSet belongs to.
-fn plugin(daemon_set: &str) -> Option<&'static str> {
-    Some(match daemon_set {
-        "cilium" => "cilium",
-        "calico-node" | "canal" => "calico",
-        "antrea-agent" => "antrea",
-        "kube-router" => "kube-router",
-        "aws-node" => "aws-vpc-cni",
-        "ovnkube-node" => "ovn-kubernetes",
-        "kube-network-policies" | "kindnet" => "kube-network-policies",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod map;
 mod object;
 pub mod observe;
 pub mod origin;
+pub mod plugin;
 mod scalar;
 mod scan;
 mod schema;

@@ -80,6 +80,8 @@ pub const CILIUM: [Served; 2] = [
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub path: String,
+    /// Whether the text is the whole path.
+    pub whole: bool,
     pub what: What,
     /// How many more times; `usize::MAX` is always.
     pub times: usize,
@@ -99,6 +101,8 @@ pub enum What {
     Page(u16, &'static str),
     /// A Status with this code, reason and message.
     Refused(u16, &'static str, &'static str),
+    /// An answer that a real API server gave: status, headers, body.
+    Recorded(String),
 }
 
 /// What runs containers: one comes in, the state it ends in goes out, `{"terminated": …}` or `{"waiting": …}`. None is a
@@ -203,7 +207,13 @@ impl ApiServer {
     }
 
     pub fn fault(self, path: &str, what: What, times: usize) -> Self {
-        self.state().faults.push(Fault { path: path.to_owned(), what, times });
+        self.state().faults.push(Fault { path: path.to_owned(), whole: false, what, times });
+        self
+    }
+
+    /// The same for one path alone.
+    pub fn fault_at(self, path: &str, what: What, times: usize) -> Self {
+        self.state().faults.push(Fault { path: path.to_owned(), whole: true, what, times });
         self
     }
 
@@ -283,6 +293,20 @@ struct Reply {
 impl Reply {
     fn json(value: &Value) -> Self {
         Self { code: 200, headers: Vec::new(), body: value.to_string().into_bytes(), cut: false }
+    }
+
+    /// A recorded answer; the length is counted anew.
+    fn recorded(text: &str) -> Self {
+        let (head, body) = text.split_once("\n\n").expect("a head and a body");
+        let code = head.split_whitespace().nth(1).and_then(|c| c.parse().ok()).expect("a status");
+        let mut headers = Vec::new();
+        for line in head.lines().skip(1) {
+            let (name, value) = line.split_once(": ").expect("a header");
+            if name.eq_ignore_ascii_case("retry-after") {
+                headers.push(("Retry-After", value.to_owned()));
+            }
+        }
+        Self { code, headers, body: body.trim_end().as_bytes().to_vec(), cut: false }
     }
 
     fn status(code: u16, reason: &str, message: &str) -> Self {
@@ -384,7 +408,10 @@ fn answer(request: &Request, state: &Mutex<State>) -> (Reply, Option<Duration>) 
     {
         return (Reply::status(401, "Unauthorized", "Unauthorized"), None);
     }
-    let fault = state.faults.iter_mut().find(|f| f.times > 0 && asked.contains(&f.path));
+    let fault = state.faults.iter_mut().find(|f| {
+        let here = if f.whole { request.path == f.path } else { asked.contains(&f.path) };
+        f.times > 0 && here
+    });
     let fault = fault.map(|fault| {
         if fault.times != usize::MAX {
             fault.times -= 1;
@@ -396,6 +423,7 @@ fn answer(request: &Request, state: &Mutex<State>) -> (Reply, Option<Duration>) 
         Some(What::Slow(wait)) => (route(request, &mut state), Some(wait)),
         Some(What::Cut) => (Reply { cut: true, ..route(request, &mut state) }, None),
         Some(What::Page(code, body)) => (Reply { code, headers: Vec::new(), body: body.into(), cut: false }, None),
+        Some(What::Recorded(text)) => (Reply::recorded(&text), None),
         Some(What::Busy(seconds)) => {
             let mut reply = Reply::status(429, "TooManyRequests", "too many requests, please try again later");
             reply.headers.push(("Retry-After", seconds.to_string()));

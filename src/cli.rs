@@ -60,7 +60,10 @@ Examples:
   netcheck diff before/ after/ --fail-on opened            exit 1 if anything opens
   netcheck diff -f deploy --with changed.yaml              what if I applied this
   netcheck diff -f deploy --without netpol/shop/allow-dns  what if I deleted this
+  netcheck diff --with changed.yaml                        the same of the current cluster
+  netcheck diff cluster: deploy                            the cluster against these manifests
 
+Of a cluster, the namespaces are read that the change is about; all of them with -A.
 Exit codes: 0, with --fail-on 1 where such a change is certain and 3 where it can't be told, 2 usage or input error.";
 
 const AUDIT_AFTER_HELP: &str = "\
@@ -88,6 +91,7 @@ Examples:
   helm template . | netcheck test -f - tests.yaml             objects as they would be applied
   netcheck test tests.yaml -o junit > report.xml              for CI; or sarif, tap, github, markdown, json
   netcheck test --init -f deploy > tests.yaml                 write down what is true today
+  netcheck test tests.yaml --context prod                     a file without objects is about the cluster
 
 `netcheck schema test` prints the schema of FILE for editors.
 Exit codes: 0 all as expected, 1 something else, 2 usage or input error, 3 something can't be told and nothing failed.";
@@ -155,7 +159,7 @@ pub struct Global {
         global = true,
         env = "NETCHECK_CNI",
         help_heading = "Objects",
-        value_parser = clap::builder::PossibleValuesParser::new(["generic", "antrea", "aws-vpc-cni", "calico", "cilium", "kube-network-policies", "kube-router", "ovn-kubernetes"])
+        value_parser = plugins(&["generic", "antrea", "aws-vpc-cni", "calico", "cilium", "kube-network-policies", "kube-router", "ovn-kubernetes"])
     )]
     pub cni: Option<String>,
     /// Which cluster to ask, where no -f is given
@@ -259,6 +263,14 @@ pub enum PullFlag {
     Always,
     /// Not at all
     Never,
+}
+
+/// Names of plugins. An empty one, as a variable of a workflow that isn't set becomes, is none.
+fn plugins(names: &[&'static str]) -> clap::builder::PossibleValuesParser {
+    use clap::builder::PossibleValue;
+
+    let empty = std::iter::once(PossibleValue::new("").hide(true));
+    clap::builder::PossibleValuesParser::new(names.iter().map(PossibleValue::new).chain(empty))
 }
 
 /// A time as kubectl takes it: a number of seconds, or with a unit; 0 is no limit.
@@ -524,8 +536,10 @@ pub enum AuditOutput {
 #[derive(Args, Clone, Debug)]
 pub struct DiffArgs {
     /// The earlier version; without it, the objects of -f
+    #[arg(value_hint = clap::ValueHint::AnyPath)]
     pub before: Option<String>,
     /// The later version; without it, the objects of -f with --with and --without
+    #[arg(value_hint = clap::ValueHint::AnyPath)]
     pub after: Option<String>,
     /// Exit with 1 if there is such a change
     #[arg(long, value_name = "CHANGE")]

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory, ValueHint};
 
 use super::{Exit, Output};
 use crate::cli::Cli;
@@ -64,7 +64,8 @@ fn candidates(root: &Command, words: &[String]) -> String {
             line(&mut out, value.get_name(), value.get_help().map(ToString::to_string).as_deref());
         }
     }
-    let _ = writeln!(out, "{NO_FILES}");
+    let files = command.get_positionals().any(|arg| arg.get_value_hint() != ValueHint::Unknown);
+    let _ = writeln!(out, "{}", if files { FILES } else { NO_FILES });
     out
 }
 

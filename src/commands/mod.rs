@@ -51,7 +51,8 @@ impl From<Exit> for ExitCode {
 }
 
 /// Runs a command.
-pub fn run(cli: Cli) -> Exit {
+pub fn run(mut cli: Cli) -> Exit {
+    cli.global.cni = cli.global.cni.filter(|name| !name.is_empty());
     let mut output = Output::new(&cli.global);
     let exit = match cli.command {
         Command::Check(args) => check::run(&cli.global, &args, &mut output),

@@ -40,7 +40,7 @@ TIERS = ("web", "api", "worker", "cache", "db", "jobs")
 def repository():
     """A repository as CI sees it: 50 namespaces, 500 policies in files of their own, 200 expectations of every form."""
     root = TARGET / "bench" / "repository"
-    if (root / "netcheck.yaml").exists():
+    if (root / "connectivity.yaml").exists():
         return root
     for index in range(50):
         place = root / "deploy" / f"team-{index:02}"
@@ -90,7 +90,7 @@ def repository():
             f"  - deny: {{from: {other}/web, to: {space}/svc/api, by: {space}/default-deny}}",
         ]
     head = "apiVersion: netcheck/v1alpha1\nkind: ConnectivityTest\nobjects: [deploy]\nexpect:\n"
-    (root / "netcheck.yaml").write_text(head + "\n".join(expect) + "\n")
+    (root / "connectivity.yaml").write_text(head + "\n".join(expect) + "\n")
     return root
 
 
@@ -175,7 +175,7 @@ def main():
     rows.append(("shop, reachable", ["-f", "examples/shop", "checkout", "database:5432"], 40))
     rows.append(("shop, blocked, with its fix", ["-f", "examples/shop", "frontend", "cart:80"], 40))
     root = repository()
-    rows.append(("500 policies, 200 expectations", ["test", "-R", str(root / "netcheck.yaml"), "-o", "junit"], 20))
+    rows.append(("500 policies, 200 expectations", ["test", "-R", str(root / "connectivity.yaml"), "-o", "junit"], 20))
     known = {}
     for shape, times in (("boutique", 40), ("ladder-10k", 10), ("real", 10), ("ladder-150k", 3)):
         if shape == "ladder-150k" and "--large" not in sys.argv:

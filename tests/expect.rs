@@ -165,7 +165,7 @@ fn committed_schemas_are_the_programs_and_fit() {
 #[test]
 fn the_example_layouts_hold() {
     for layout in ["github", "gitlab", "pre-commit"] {
-        let program = netcheck(&["test", &format!("examples/ci/{layout}/netcheck.yaml")]);
+        let program = netcheck(&["test", &format!("examples/ci/{layout}/connectivity.yaml")]);
         assert_eq!(program.code(), 0, "{}", program.shown());
     }
     for file in ["action.yml", ".pre-commit-hooks.yaml", "examples/ci/gitlab/.gitlab-ci.yml"] {

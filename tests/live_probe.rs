@@ -316,7 +316,8 @@ fn a_container_that_will_never_run_is_not_waited_for() {
     ] {
         let server = ApiServer::start(cluster()).with_kubelet(says(state.clone()));
         let began = Instant::now();
-        server.netcheck(&EPHEMERAL).assert().code(2).stderr(contains(words[0]).and(contains(words[1])));
+        let told = contains(words[0]).and(contains(words[1])).and(contains("stays in the record of pod shop/frontend"));
+        server.netcheck(&EPHEMERAL).assert().code(2).stderr(told);
         assert!(began.elapsed() < Duration::from_secs(30), "{state}");
     }
 }
@@ -332,6 +333,34 @@ fn a_kubelet_that_never_hears_of_it_ends_with_the_timeout() {
         .stderr(contains("the kubelet says nothing of it"));
     let slow = ApiServer::start(cluster()).with_kubelet(says(json!({"running": {}})));
     slow.netcheck(&EPHEMERAL).args(["--timeout", "1s"]).assert().code(2).stderr(contains("has not ended in time"));
+}
+
+/// The states that a real kubelet told of such containers, where those recordings are present.
+#[test]
+fn the_states_of_a_real_kubelet_end_the_wait() {
+    let shared = std::env::var("NETCHECK_SHARED").unwrap_or_else(|_| "../shared".to_owned());
+    let file = std::path::Path::new(&shared).join("real/api/76-pod-ephemeral-many-later.response.txt");
+    let Ok(text) = std::fs::read_to_string(&file) else {
+        eprintln!("skipped: no {}", file.display());
+        return;
+    };
+    let text = text.replace("\r\n", "\n");
+    let (_, body) = text.split_once("\n\n").expect("a body");
+    let pod: Value = serde_json::from_str(body).expect("a pod");
+    let mut seen = 0;
+    for status in pod["status"]["ephemeralContainerStatuses"].as_array().expect("states") {
+        let word = match status["name"].as_str().expect("a name") {
+            "netcheck-a" => "probe: connect ok",
+            "netcheck-f" => "exit code 1",
+            "netcheck-n" => "ImagePullBackOff",
+            "netcheck-x" => "RunContainerError",
+            _ => continue,
+        };
+        let server = ApiServer::start(cluster()).with_kubelet(says(status["state"].clone()));
+        server.netcheck(&EPHEMERAL).assert().code(2).stderr(contains(word));
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
 }
 
 /// A directory with a shell and these programs alone.

@@ -139,7 +139,9 @@ pub(super) fn run(
         if open.is_empty() {
             break;
         }
-        std::thread::sleep(pause.min(until));
+        if !session.pause(pause.min(until)) {
+            break;
+        }
         pause *= 2;
         let again: Vec<Ready> =
             open.iter().filter_map(|job| answers[*job].as_ref().ok().map(|got| got.ready.again())).collect();

@@ -120,6 +120,12 @@ pub fn plan(evaluator: &Evaluator<'_>, check: &Check, client: PodId, asked: &Ask
     if left_out > 0 {
         plan.notes.push(format!("{left_out} more endpoints are not probed"));
     }
+    // What the agent would not take, such as a name that is none, is not asked for.
+    let before = plan.items.len();
+    plan.items.retain(|i| i.target.to_string().parse::<Target>().is_ok_and(|t| t == i.target));
+    if plan.items.len() < before {
+        plan.notes.push("a name that DNS does not allow is not probed".to_owned());
+    }
     plan.notes.dedup();
     // A datagram that is dropped looks like one that nobody answers: only TCP shows that a policy is enforced.
     let shows = |i: &Item| i.expected == Verdict::Blocked && transport == Transport::Tcp && i.role != Role::Name;

@@ -176,8 +176,11 @@ pub(super) async fn run(
         let name = recipe.name_of(number);
         patched(api, subject, &plan.patch(&name, chunk), false).await?;
         names.push(name.clone());
-        let (code, words) = ended(api, subject, &name, &recipe.image, deadline).await?;
-        let mut answer = recipe.read(&words, code, chunk)?;
+        let stays = |error: LiveError| {
+            error.help(format!("ephemeral container `{name}` stays in the record of pod {}", subject.full_name()))
+        };
+        let (code, words) = ended(api, subject, &name, &recipe.image, deadline).await.map_err(stays)?;
+        let mut answer = recipe.read(&words, code, chunk).map_err(stays)?;
         if answer.missing > 0
             && recipe.kind == ImageKind::Agent
             && let Some(more) = log(api, subject, &name).await

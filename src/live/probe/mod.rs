@@ -209,6 +209,16 @@ impl Session {
         }))
     }
 
+    /// Waits; false where it was interrupted. Once a probe has run, an interrupt no longer ends this program by itself.
+    pub fn pause(&self, time: Duration) -> bool {
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(time) => true,
+                () = interrupted() => false,
+            }
+        })
+    }
+
     /// Probes. What was made for it is removed again, also where it fails or is interrupted.
     pub fn run(&self, ready: &[Ready], options: &Options) -> Vec<Result<Probed, LiveError>> {
         let leftovers = Leftovers::default();

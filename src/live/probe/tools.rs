@@ -20,6 +20,13 @@ const MOST: usize = 1 << 20;
 
 /// Whether the script can try a target.
 pub(super) fn can(target: &Target) -> bool {
+    // A name may come from an object of the cluster: what a shell could take for more than a word is left out.
+    let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if let Host::Name(name) = &target.host
+        && (name.is_empty() || name.starts_with('-') || !plain(name))
+    {
+        return false;
+    }
     match &target.dial {
         None => true,
         Some(dial) => dial.protocol == Protocol::Tcp && dial.talk == Talk::Nothing,
@@ -31,7 +38,7 @@ pub(super) fn script(targets: &[Target], connect: f64, message: bool) -> String 
     let out = if message { "/dev/termination-log" } else { "" };
     let mut words = String::new();
     for (index, target) in targets.iter().enumerate().filter(|(_, t)| can(t)) {
-        // Hosts are addresses or names of letters, digits, `-`, `_` and `.`: a shell takes them as they are.
+        // Addresses, or names of letters, digits, `-`, `_` and `.`: a shell takes them as they are.
         let host = match &target.host {
             Host::Address(ip) => ip.to_string(),
             Host::Name(name) => name.clone(),
@@ -79,5 +86,38 @@ fn record(line: &str) -> Option<Record> {
     match Line::parse(line.trim()) {
         Some(Line::Result(record)) if matches!(record.step, Step::Name | Step::Probe) => Some(record),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe_record::Class;
+
+    #[test]
+    fn nothing_but_words_gets_into_the_script() {
+        let named = |name: &str| Target { host: Host::Name(name.to_owned()), dial: None };
+        for name in ["a;reboot", "$(reboot)", "a b", "`a`", "a\nb", "", "-e", "a'b", "a,b"] {
+            assert!(!can(&named(name)), "{name}");
+            assert!(!script(&[named(name)], 3.0, false).contains("reboot"), "{name}");
+        }
+        let targets: Vec<Target> =
+            ["tcp:10.0.0.1:80", "udp:10.0.0.1:53", "tcp:[fd00::1]:443", "tcp:a.b:1+tls", "dns:a.b"]
+                .map(|t| t.parse().expect(t))
+                .into();
+        let script = script(&targets, 2.5, true);
+        assert!(script.contains("\nset -- 0,10.0.0.1,80 2,fd00::1,443 4,a.b,0\n"), "{}", &script[..200]);
+        assert!(script.contains("\nlimit=3\nout=/dev/termination-log\n"));
+    }
+
+    #[test]
+    fn what_the_script_says_is_read_and_what_others_say_is_not() {
+        let text = "noise\nnetcheck-tools 0000002a nc\np 0 open 12 1 10.0.0.1 -\np 1 nonsense 1 1 - -\nc 0 open 1 1 - -\n\u{1b}[2J\nd 2 dns-nxdomain 5 1 - -\nnetcheck-end 40\n";
+        let answer = read(text).expect("an answer");
+        let classes: Vec<_> = answer.records.iter().map(|r| (r.index, r.class)).collect();
+        assert_eq!((answer.batch, answer.millis, tool(text)), (42, 40, Some("nc")));
+        assert_eq!(classes, [(0, Class::Open), (2, Class::DnsNxdomain)]);
+        assert_eq!(tool("netcheck-tools 0000002a none"), None);
+        assert_eq!(read("sh: not found"), None);
     }
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use divan::Bencher;
+use netcheck::analysis::diff::{Version, diff};
 use netcheck::model::{BuildOptions, Cluster};
 use netcheck::policy::profile::compose;
 use netcheck::policy::{Policies, Profile};
@@ -71,6 +72,22 @@ fn generic(bencher: Bencher<'_, '_>, shape: &str) {
 #[divan::bench(sample_count = 3, sample_size = 1, max_time = 60)]
 fn kube_network_policies_random_150k(bencher: Bencher<'_, '_>) {
     build(bencher, "adversarial-random-150k", &"kube-network-policies".parse().expect("a profile"));
+}
+
+/// The semantic difference of two versions that differ in one policy, after loading.
+#[divan::bench(args = ["ladder-10k", "ladder-150k"], sample_count = 10, sample_size = 1, max_time = 30)]
+fn diff_of_one_policy(bencher: Bencher<'_, '_>, shape: &str) {
+    let loaded = loaded(shape);
+    let (cluster, policies) = &*loaded;
+    let profile: Profile = "kube-network-policies".parse().expect("a profile");
+    let mut changed = policies.clone();
+    let list = Arc::make_mut(&mut changed.network.ingress);
+    let middle = list.len() / 2;
+    if let Some(policy) = list[middle..].iter_mut().find(|p| !p.rules.is_empty()) {
+        policy.rules.clear();
+    }
+    let version = |policies| Version { cluster, policies, profile: &profile };
+    bencher.bench_local(|| diff(version(policies), version(&changed)));
 }
 
 /// Lowering the policies of a cluster, for scale.

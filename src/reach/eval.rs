@@ -5,6 +5,7 @@
 //! match adds its result and lets the next rule go on, so that "unknown" is what is left when both answers remain possible.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -119,6 +120,10 @@ pub struct Evaluator<'a> {
     by_namespace: Vec<ByNamespace>,
 }
 
+/// Which policies of a list select a pod, for lists that several compositions share.
+#[derive(Default)]
+struct Selecting<'c>(Vec<(&'c Arc<Vec<StagePolicy>>, PodId, Rc<[&'c StagePolicy]>)>);
+
 /// The policies of a list by the namespace of the pods they select.
 #[derive(Debug)]
 struct ByNamespace {
@@ -192,8 +197,9 @@ impl<'a> Evaluator<'a> {
 
     /// Judges a flow. Never fails: what isn't known makes the outcome unknown, with the reason.
     pub fn evaluate(&self, flow: &Flow) -> Decision {
+        let mut selecting = Selecting::default();
         let mut decisions: Vec<(Decision, &Composition)> =
-            self.compositions.iter().map(|c| (self.evaluate_under(flow, c), c)).collect();
+            self.compositions.iter().map(|c| (self.under(flow, c, &mut selecting), c)).collect();
         // A profile has at least one choice; without any, the specification's.
         let Some((mut decision, _)) = (!decisions.is_empty()).then(|| decisions.remove(0)) else {
             return self.evaluate_under(flow, &compose_default(self.policies));
@@ -239,8 +245,12 @@ impl<'a> Evaluator<'a> {
 
     /// Judges a flow under one composition.
     pub fn evaluate_under(&self, flow: &Flow, composition: &Composition) -> Decision {
-        let egress = self.leg(flow, Direction::Egress, composition);
-        let ingress = self.leg(flow, Direction::Ingress, composition);
+        self.under(flow, composition, &mut Selecting::default())
+    }
+
+    fn under<'c>(&self, flow: &Flow, composition: &'c Composition, selecting: &mut Selecting<'c>) -> Decision {
+        let egress = self.leg(flow, Direction::Egress, composition, selecting);
+        let ingress = self.leg(flow, Direction::Ingress, composition, selecting);
         let outcome = match (egress.outcome, ingress.outcome) {
             (Outcome::Denied, _) | (_, Outcome::Denied) => Outcome::Denied,
             (Outcome::Allowed, Outcome::Allowed) => Outcome::Allowed,
@@ -274,7 +284,13 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn leg(&self, flow: &Flow, direction: Direction, composition: &Composition) -> Leg {
+    fn leg<'c>(
+        &self,
+        flow: &Flow,
+        direction: Direction,
+        composition: &'c Composition,
+        selecting: &mut Selecting<'c>,
+    ) -> Leg {
         let (near, far) = match direction {
             Direction::Egress => (&flow.client, &flow.server),
             Direction::Ingress => (&flow.server, &flow.client),
@@ -323,7 +339,7 @@ impl<'a> Evaluator<'a> {
             if itself && !composition.choices.hairpin && matches!(stage.tier, Tier::NetworkPolicy | Tier::Default) {
                 continue;
             }
-            let result = self.stage(&view, stage, direction, &mut leg);
+            let result = self.stage(&view, stage, direction, &mut leg, selecting);
             possible = (possible & !NEXT) | result;
             if result & NEXT == 0 {
                 leg.not_reached = stages[index + 1..].iter().map(|s| s.tier.clone()).collect();
@@ -356,20 +372,41 @@ impl<'a> Evaluator<'a> {
         leg
     }
 
+    /// The policies of a list that select a pod.
+    fn selecting<'c>(
+        &self,
+        list: &'c Arc<Vec<StagePolicy>>,
+        pod: PodId,
+        known: &mut Selecting<'c>,
+    ) -> Rc<[&'c StagePolicy]> {
+        if let Some((.., found)) = known.0.iter().find(|(l, p, _)| *p == pod && Arc::ptr_eq(l, list)) {
+            return found.clone();
+        }
+        let namespace = self.cluster.pods[pod.index()].namespace;
+        let selects = |p: &&StagePolicy| matching::expr(self.cluster, &Selected::Pod(pod), &p.subject) != Tri::No;
+        let found: Rc<[&StagePolicy]> = self.policies_of(list, namespace).filter(selects).collect();
+        known.0.push((list, pod, found.clone()));
+        found
+    }
+
     /// Runs a stage: the set of its possible results.
-    fn stage(&self, view: &View<'_>, stage: &Stage, direction: Direction, leg: &mut Leg) -> u8 {
-        let namespace = self.cluster.pods[view.subject.index()].namespace;
-        let selected = Selected::Pod(view.subject);
-        let selects = |p: &StagePolicy| matching::expr(self.cluster, &selected, &p.subject) != Tri::No;
+    fn stage<'c>(
+        &self,
+        view: &View<'_>,
+        stage: &'c Stage,
+        direction: Direction,
+        leg: &mut Leg,
+        selecting: &mut Selecting<'c>,
+    ) -> u8 {
         let mut step = Step { tier: stage.tier.clone(), selecting: Vec::new(), result: StepResult::NotSelected };
         if let Some(others) = &stage.skip_if_selected
-            && self.policies_of(others, namespace).any(|p| p.isolates && selects(p))
+            && self.selecting(others, view.subject, selecting).iter().any(|p| p.isolates)
         {
             step.result = StepResult::Skipped;
             leg.steps.push(step);
             return NEXT;
         }
-        let policies: Vec<&StagePolicy> = self.policies_of(&stage.policies, namespace).filter(|p| selects(p)).collect();
+        let policies = self.selecting(&stage.policies, view.subject, selecting);
         if policies.is_empty() {
             leg.steps.push(step);
             return NEXT;

@@ -159,6 +159,9 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
+/// How many labels there is room for at first.
+const USUAL: usize = 6;
+
 /// Labels, annotations, `matchLabels`: sorted by key.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StringMap(Vec<(Text, Text)>);
@@ -291,14 +294,17 @@ impl<'de> Deserialize<'de> for StringMap {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StringMap, A::Error> {
-                let mut out = StringMap::default();
+                // Few objects have more, and growing costs more than a little room.
+                let mut out = StringMap(Vec::new());
                 while let Some((key, value)) = map.next_entry::<Text, Text>()? {
+                    if out.0.is_empty() {
+                        out.0.reserve_exact(USUAL);
+                    }
                     match out.0.last() {
                         Some((last, _)) if *last >= key => out.insert(key, value),
                         _ => out.0.push((key, value)),
                     }
                 }
-                out.0.shrink_to_fit();
                 Ok(out)
             }
         }

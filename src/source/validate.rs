@@ -43,14 +43,14 @@ pub fn object(origin: Origin, object: &Object, value: &Value, found: &mut Vec<Di
     };
     check.metadata(metadata, name_rule);
     match object {
-        Object::Pod(o) => check.pod_spec(&o.spec, &spec),
+        Object::Pod(o) => check.pod_spec(&o.spec, || FieldPath::keys("spec")),
         Object::Workload(o) => {
-            let template = match o.kind.as_str() {
-                "CronJob" => FieldPath::keys("spec.jobTemplate.spec.template"),
-                _ => FieldPath::keys("spec.template"),
-            };
+            let template = FieldPath::keys(match o.kind.as_str() {
+                "CronJob" => "spec.jobTemplate.spec.template",
+                _ => "spec.template",
+            });
             check.labels(&o.template.metadata.labels, &template.clone().key("metadata").key("labels"));
-            check.pod_spec(&o.template.spec, &template.key("spec"));
+            check.pod_spec(&o.template.spec, || template.clone().key("spec"));
         }
         Object::Service(o) => check.service(&o.spec, &spec),
         Object::NetworkPolicy(o) => check.network_policy(&o.spec, &spec),
@@ -163,19 +163,26 @@ impl Check<'_> {
     }
 
     fn metadata(&mut self, metadata: &Metadata, name_rule: fn(&str) -> Vec<String>) {
-        let path = FieldPath::keys("metadata");
-        let name = path.clone().key("name");
+        // A path is only spelt out where there is something to say of it: most objects of a large dump are fine.
         if metadata.name.is_empty() && metadata.generate_name.is_empty() {
-            self.required(&name, "name or generateName is required");
+            self.required(&FieldPath::keys("metadata.name"), "name or generateName is required");
         } else if !metadata.name.is_empty() {
-            let before = self.found.len();
-            self.each(&name, &metadata.name, name_rule(&metadata.name));
-            self.clear_since(before);
+            let problems = name_rule(&metadata.name);
+            if !problems.is_empty() {
+                let before = self.found.len();
+                self.each(&FieldPath::keys("metadata.name"), &metadata.name, problems);
+                self.clear_since(before);
+            }
         }
         if !metadata.namespace.is_empty() {
-            self.each(&path.clone().key("namespace"), &metadata.namespace, syntax::dns_label(&metadata.namespace));
+            let problems = syntax::dns_label(&metadata.namespace);
+            if !problems.is_empty() {
+                self.each(&FieldPath::keys("metadata.namespace"), &metadata.namespace, problems);
+            }
         }
-        self.labels(&metadata.labels, &path.key("labels"));
+        if !labels_are_fine(&metadata.labels) {
+            self.labels(&metadata.labels, &FieldPath::keys("metadata.labels"));
+        }
     }
 
     fn labels(&mut self, labels: &StringMap, path: &FieldPath) {
@@ -218,6 +225,10 @@ impl Check<'_> {
             }
         }
     }
+}
+
+fn labels_are_fine(labels: &StringMap) -> bool {
+    labels.iter().all(|(key, value)| syntax::qualified_name(key).is_empty() && syntax::label_value(value).is_empty())
 }
 
 /// As Go's `%q` for what users write.

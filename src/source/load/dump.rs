@@ -293,7 +293,7 @@ struct Work {
 impl Work {
     fn read(&self, block: Block) -> Done {
         let Block { bytes, from, start } = block;
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(bytes.len() >> 13);
         let mut at = from;
         let stop = loop {
             if at == bytes.len() {

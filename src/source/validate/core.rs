@@ -9,13 +9,24 @@ use super::{Check, syntax};
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 const SERVICE_TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 
+/// Whether there is nothing to say of a container's ports.
+fn ports_are_fine(container: &Container) -> bool {
+    container.ports.iter().enumerate().all(|(index, port)| {
+        let named = port.name.is_empty()
+            || (syntax::port_name(&port.name).is_empty()
+                && container.ports[..index].iter().all(|p| p.name != port.name));
+        let protocol = port.protocol.is_empty() || PROTOCOLS.contains(&port.protocol.as_str());
+        named && protocol && syntax::is_port(port.container_port)
+    })
+}
+
 impl Check<'_> {
-    pub(super) fn pod_spec(&mut self, spec: &PodSpec, path: &FieldPath) {
+    pub(super) fn pod_spec(&mut self, spec: &PodSpec, path: impl Fn() -> FieldPath) {
         for (field, containers) in [("initContainers", &spec.init_containers), ("containers", &spec.containers)] {
             for (index, container) in containers.iter().enumerate() {
                 // The path is only spelt out where there is something to say of it.
-                if !container.ports.is_empty() {
-                    self.container_ports(container, &path.clone().key(field).index(index).key("ports"));
+                if !ports_are_fine(container) {
+                    self.container_ports(container, &path().key(field).index(index).key("ports"));
                 }
             }
         }

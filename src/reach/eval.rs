@@ -122,7 +122,10 @@ pub struct Evaluator<'a> {
 
 /// Which policies of a list select a pod, for lists that several compositions share.
 #[derive(Default)]
-struct Selecting<'c>(Vec<(&'c Arc<Vec<StagePolicy>>, PodId, Rc<[&'c StagePolicy]>)>);
+struct Selecting<'c>(Vec<Known<'c>>);
+
+/// A list, a pod, and the policies of the one that select the other.
+type Known<'c> = (&'c Arc<Vec<StagePolicy>>, PodId, Rc<[&'c StagePolicy]>);
 
 /// The policies of a list by the namespace of the pods they select.
 #[derive(Debug)]

@@ -3,12 +3,14 @@
 //! Objects come in as they are read, in any order; the document that goes out depends only on them. Never in it: values of
 //! Secrets, `managedFields`, tokens, variables and configuration that lead nowhere.
 
+mod cut;
 mod endpoints;
 mod keep;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
@@ -16,7 +18,8 @@ use serde_json::{Map, Value};
 
 use crate::analysis::logs::scrub;
 use crate::source::plugin::{of_daemon_set, settle};
-use crate::source::{Trimmed, trim_json};
+use crate::source::scan::Odd;
+use cut::Cut;
 use keep::Keep;
 
 /// Who changed a policy last, as an annotation of it in a snapshot.
@@ -56,27 +59,15 @@ struct Written {
 }
 
 impl Written {
-    fn of(object: &Map<String, Value>) -> Self {
-        let spec = object.get("spec").and_then(Value::as_object);
-        let Some((spec, containers)) = spec.and_then(|s| Some((s, s.get("containers")?))) else {
-            return Self { text: Value::Object(object.clone()).to_string().into(), containers: None };
-        };
-        let mut out = String::new();
-        let mut at = 0;
-        fields(&mut out, object, |out, name, _| {
-            if name != "spec" {
-                return false;
-            }
-            fields(out, spec, |out, name, _| {
-                let here = name == "containers";
-                if here {
-                    at = out.len();
-                }
-                here
-            });
-            true
-        });
-        Self { text: out.into(), containers: Some((at, containers.to_string().into())) }
+    /// A text that may hold containers.
+    fn new(text: &str, containers: Option<Range<usize>>) -> Self {
+        match containers {
+            Some(Range { start, end }) => Self {
+                text: [&text[..start], &text[end..]].concat().into(),
+                containers: Some((start, text[start..end].into())),
+            },
+            None => Self { text: text.into(), containers: None },
+        }
     }
 
     fn parts(&self) -> [&str; 3] {
@@ -87,39 +78,51 @@ impl Written {
     }
 }
 
-/// Writes an object's fields; `instead` may write a value itself.
-fn fields(out: &mut String, map: &Map<String, Value>, mut instead: impl FnMut(&mut String, &str, &Value) -> bool) {
-    out.push('{');
-    for (number, (name, value)) in map.iter().enumerate() {
-        if number > 0 {
-            out.push(',');
-        }
-        let _ = write!(out, "{}:", Value::from(name.as_str()));
-        if !instead(out, name, value) {
-            let _ = write!(out, "{value}");
-        }
-    }
-    out.push('}');
-}
-
 impl Item {
     /// What is kept of an object that is given as JSON text; none for kinds that are left out.
     pub fn of_json(api_version: &str, kind: &str, text: &[u8], namespace: &str) -> Option<Self> {
-        thread_local! {
-            static TRIMMED: RefCell<Trimmed> = RefCell::default();
+        // Of policies and Secrets, what is kept is told by fields that are not; of DaemonSets, the plugin.
+        if let Some((rank, keep)) = keep::of(api_version, kind)
+            && rank != 2
+            && !matches!(kind, "Secret" | "DaemonSet")
+            && let Ok(item) = Self::cut(api_version, kind, rank, keep, text, namespace)
+        {
+            return Some(item);
         }
-        let whole = || serde_json::from_slice(text).ok();
-        // Of policies and Secrets, what is kept is told by fields that are not.
-        let value: Value = match keep::of(api_version, kind) {
-            Some((rank, keep)) if rank != 2 && kind != "Secret" => TRIMMED.with_borrow_mut(|trimmed| {
-                let short =
-                    trim_json(text, keep, trimmed).ok().and_then(|()| serde_json::from_slice(&trimmed.text).ok());
-                short.or_else(whole)
-            })?,
-            None if kind != "PartialObjectMetadata" => return None,
-            _ => whole()?,
-        };
-        Self::of(api_version, kind, &value, namespace)
+        if keep::of(api_version, kind).is_none() && kind != "PartialObjectMetadata" {
+            return None;
+        }
+        Self::of(api_version, kind, &serde_json::from_slice(text).ok()?, namespace)
+    }
+
+    fn cut(api_version: &str, kind: &str, rank: u8, keep: &Keep, text: &[u8], namespace: &str) -> Result<Self, Odd> {
+        thread_local! {
+            static CUT: RefCell<Cut> = RefCell::default();
+        }
+        let (own, name) = cut::name(text)?;
+        CUT.with_borrow_mut(|kept| {
+            cut::cut(keep, text, kept)?;
+            let kept_text = std::str::from_utf8(&kept.text).map_err(|_| Odd)?;
+            let mut out = format!("{{\"apiVersion\":{},\"kind\":{}", Value::from(api_version), Value::from(kind));
+            // Its first bracket is this object's.
+            let moved = out.len();
+            match kept_text.strip_prefix('{') {
+                Some(fields) => {
+                    out.push(',');
+                    out.push_str(fields);
+                }
+                None => out.push('}'),
+            }
+            let containers = kept.containers.clone().map(|c| c.start + moved..c.end + moved);
+            let place = Self::place(rank, api_version, kind, own, name, namespace);
+            Ok(Self { place, text: Written::new(&out, containers), plugin: None })
+        })
+    }
+
+    fn place(rank: u8, api_version: &str, kind: &str, own: String, name: String, namespace: &str) -> Place {
+        let cluster_wide = matches!(rank, 0 | 1 | 12) || (rank == 2 && own.is_empty());
+        let namespace = if own.is_empty() && !cluster_wide { namespace.to_owned() } else { own };
+        (rank, kind.to_owned(), namespace, name, api_version.to_owned())
     }
 
     /// What is kept of an object; none for kinds that are left out.
@@ -144,14 +147,9 @@ impl Item {
             change(metadata, &mut out);
         }
         let text = |key: &str| metadata.and_then(|m| m.get(key)).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let cluster_wide = matches!(rank, 0 | 1 | 12) || (rank == 2 && text("namespace").is_empty());
-        let place_namespace = match text("namespace") {
-            own if !own.is_empty() || cluster_wide => own,
-            _ => namespace.to_owned(),
-        };
-        let place = (rank, kind.to_owned(), place_namespace, text("name"), api_version.to_owned());
+        let place = Self::place(rank, api_version, kind, text("namespace"), text("name"), namespace);
         let plugin = if kind == "DaemonSet" { of_daemon_set(&place.3) } else { None };
-        Some(Self { place, text: Written::of(&out), plugin })
+        Some(Self { place, text: Written::new(&Value::Object(out).to_string(), None), plugin })
     }
 }
 
@@ -369,6 +367,29 @@ mod tests {
         let text = snapshot.document(&Head::default());
         assert!(!text.contains("aHVudGVyMg") && !text.contains("managedFields"), "{text}");
         assert!(text.contains("\"dataKeys\":[\"password\"]") && text.contains("\"dataKeys\":[\"key\"]"), "{text}");
+    }
+
+    #[test]
+    fn text_is_cut_as_its_value_is_trimmed() {
+        let pods = [
+            r#"{"apiVersion":"v1","kind":"Pod","status":{"phase":"Running","conditions":[{"message":"a\nb","type":"Ready","status":"True"},null]},
+                "metadata":{"name":"p","namespace":"shop","labels":{"b":"1","a":"\u0041","c":null},"managedFields":[{}],"ownerReferences":[]},
+                "spec":{"containers":[{"name":"c","x":1,"env":[{"name":"A","value":"http://db:80/x"},{"value":"y","name":"B"}],
+                "args":["--to","db:5432"],"command":["sh -c","x"],"ports":[{"name":"w","containerPort":80}],"resources":{"limits":{"cpu":1.50}}},{}],
+                "hostNetwork":false,"nodeName":null,"volumes":[{"name":"v","emptyDir":{}}],"terminationGracePeriodSeconds":-1}}"#,
+            r#"{ "metadata" : { "name" : "q" } , "spec":{"containers":[]},"spec":{"nodeName":"n"} }"#,
+            r#"{"metadata":{"name":"r","labels":"wrong"},"spec":7,"status":{"message":"\ud83d\ude00","podIP":"10.0.0.1","startTime":12}}"#,
+            r#"{"metadata":{"n\u0061me":"odd"},"spec":{"containers":[{"env":[{"name":"A","value":"db:5432"}],"envFrom":[{"b":1,"a":[{}]}]}]}}"#,
+            r#"{"metadata":{}}"#,
+        ];
+        for text in pods {
+            let mut by_text = Snapshot::default();
+            by_text.insert(Item::of_json("v1", "Pod", text.as_bytes(), "default").expect("kept"));
+            let mut by_value = Snapshot::default();
+            by_value.add("v1", "Pod", &serde_json::from_str(text).expect("JSON"), "default");
+            assert_eq!(by_text.document(&Head::default()), by_value.document(&Head::default()));
+            assert_eq!(by_text.items.keys().collect::<Vec<_>>(), by_value.items.keys().collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -184,26 +184,30 @@ pub fn open_string(text: &[u8], at: usize) -> Option<usize> {
 }
 
 /// A walk over the entries of an object.
-struct Entries {
-    at: usize,
+pub struct Entries {
+    /// Where it has come to; after each entry, the end of its value has to be put here.
+    pub at: usize,
     first: bool,
 }
 
-/// A key, without its quotes, and where its value starts.
-struct Entry<'t> {
-    key: &'t [u8],
-    value: usize,
+/// An entry of an object.
+pub struct Entry<'t> {
+    /// Its key, without the quotes.
+    pub key: &'t [u8],
+    /// Where its value starts.
+    pub value: usize,
 }
 
 impl Entries {
-    fn of(text: &[u8], at: usize) -> Result<Self> {
+    /// Of the object that starts at `at`.
+    pub fn of(text: &[u8], at: usize) -> Result<Self> {
         if text.get(at) == Some(&b'{') { Ok(Self { at: at + 1, first: true }) } else { Err(Odd) }
     }
 
     /// The next entry; none at the end, where `at` is behind the bracket. Before the next call, `at` has to be set to the
     /// value's end.
     #[inline]
-    fn next<'t>(&mut self, text: &'t [u8]) -> Result<Option<Entry<'t>>> {
+    pub fn next<'t>(&mut self, text: &'t [u8]) -> Result<Option<Entry<'t>>> {
         let mut at = blank(text, self.at);
         match (text.get(at), std::mem::take(&mut self.first)) {
             (Some(b'}'), _) => {
@@ -230,8 +234,8 @@ impl Entries {
     }
 }
 
-/// A string of an object's own fields.
-fn plain_string(text: &[u8], at: usize) -> Result<&str> {
+/// The string at `at`, where it is written without escapes and isn't empty.
+pub fn plain_string(text: &[u8], at: usize) -> Result<&str> {
     if text.get(at) != Some(&b'"') {
         return Err(Odd);
     }

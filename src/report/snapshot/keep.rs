@@ -1,7 +1,5 @@
 //! Which fields of which kinds a snapshot keeps: everything that is not named here is left out.
 
-use crate::source::Wanted;
-
 /// What is kept of a value.
 pub(super) enum Keep {
     /// All of it.
@@ -20,22 +18,6 @@ pub(super) enum Keep {
     Command,
     /// Values by key: where they lead.
     Values,
-}
-
-impl Wanted for Keep {
-    fn fields(&self) -> Option<&[(&'static str, &Self)]> {
-        match self {
-            Self::Fields(fields) => Some(fields),
-            _ => None,
-        }
-    }
-
-    fn item(&self) -> Option<&Self> {
-        match self {
-            Self::Each(keep) => Some(keep),
-            _ => None,
-        }
-    }
 }
 
 use Keep::{All, Command, Each, Fields, Leads, Text, Values, Variables};

@@ -1,0 +1,186 @@
+//! An object's JSON text cut down to what a snapshot keeps of it, without reading it as a value first.
+//!
+//! The text that goes out is the one that `Item::of` makes of the same object as a value; what is not plain is left to that.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use serde_json::Value;
+
+use super::keep::Keep;
+use super::trim;
+use crate::source::scan::{Entries, Odd, blank, plain_string, value_end};
+
+/// What was kept of an object.
+#[derive(Debug, Default)]
+pub(super) struct Cut {
+    /// The fields that are kept, as an object; empty where none is.
+    pub text: Vec<u8>,
+    /// Where the containers of a pod stand in it.
+    pub containers: Option<Range<usize>>,
+}
+
+/// `metadata.namespace` and `metadata.name`; empty where they are missing.
+pub(super) fn name(text: &[u8]) -> Result<(String, String), Odd> {
+    let (mut namespace, mut name) = (String::new(), String::new());
+    let mut entries = Entries::of(text, 0)?;
+    while let Some(entry) = entries.next(text)? {
+        if entry.key == b"metadata" {
+            let mut metadata = Entries::of(text, entry.value)?;
+            while let Some(entry) = metadata.next(text)? {
+                match entry.key {
+                    b"namespace" => namespace = plain_string(text, entry.value)?.to_owned(),
+                    b"name" => name = plain_string(text, entry.value)?.to_owned(),
+                    _ => {}
+                }
+                metadata.at = value_end(text, entry.value)?;
+            }
+            return Ok((namespace, name));
+        }
+        entries.at = value_end(text, entry.value)?;
+    }
+    Ok((namespace, name))
+}
+
+/// What is kept of the object in a text.
+pub(super) fn cut(keep: &Keep, text: &[u8], out: &mut Cut) -> Result<(), Odd> {
+    out.text.clear();
+    out.containers = None;
+    Cutting { text, out }.value(keep, 0, 0).map(|_| ())
+}
+
+/// The most fields that are kept of one object.
+const FIELDS: usize = 32;
+/// Lists of variables that are remembered: pods of a workload have the same.
+const REMEMBERED: usize = 4096;
+
+/// Lists of variables as they are written, and what is kept of them.
+type Variables = FxHashMap<Box<[u8]>, Arc<[u8]>>;
+
+thread_local! {
+    static VARIABLES: RefCell<Variables> = RefCell::default();
+}
+
+struct Cutting<'t, 'o> {
+    text: &'t [u8],
+    out: &'o mut Cut,
+}
+
+impl Cutting<'_, '_> {
+    /// Writes what is kept of the value at `at`; its end, and whether anything is.
+    fn value(&mut self, keep: &Keep, at: usize, depth: usize) -> Result<(usize, bool), Odd> {
+        match (keep, self.text.get(at)) {
+            (Keep::Fields(fields), Some(b'{')) => self.fields(fields, at, depth),
+            (Keep::Each(keep), Some(b'[')) => self.items(keep, at, depth),
+            _ => {
+                let end = value_end(self.text, at)?;
+                let text = &self.text[at..end];
+                if matches!(keep, Keep::All) && is_plain(text) {
+                    self.out.text.extend_from_slice(text);
+                    return Ok((end, true));
+                }
+                if matches!(keep, Keep::Variables) {
+                    let known = VARIABLES.with_borrow(|known| known.get(text).cloned());
+                    if let Some(known) = known {
+                        self.out.text.extend_from_slice(&known);
+                        return Ok((end, true));
+                    }
+                }
+                let value: Value = serde_json::from_slice(text).map_err(|_| Odd)?;
+                let Some(kept) = trim(keep, &value) else { return Ok((end, false)) };
+                let kept = kept.to_string();
+                if matches!(keep, Keep::Variables) {
+                    VARIABLES.with_borrow_mut(|known| {
+                        if known.len() >= REMEMBERED {
+                            known.clear();
+                        }
+                        known.insert(text.into(), kept.as_bytes().into());
+                    });
+                }
+                self.out.text.extend_from_slice(kept.as_bytes());
+                Ok((end, true))
+            }
+        }
+    }
+
+    fn fields(&mut self, fields: &[(&str, &Keep)], at: usize, depth: usize) -> Result<(usize, bool), Odd> {
+        let mut found = [None; FIELDS];
+        let mut entries = Entries::of(self.text, at)?;
+        while let Some(entry) = entries.next(self.text)? {
+            if let Some(number) = fields.iter().position(|(name, _)| name.as_bytes() == entry.key) {
+                // Of two fields of one name, the later counts.
+                *found.get_mut(number).ok_or(Odd)? = Some(entry.value);
+            }
+            entries.at = value_end(self.text, entry.value)?;
+        }
+        let start = self.out.text.len();
+        self.out.text.push(b'{');
+        let mut any = false;
+        for ((name, keep), at) in fields.iter().zip(found) {
+            let Some(at) = at else { continue };
+            let before = self.out.text.len();
+            if any {
+                self.out.text.push(b',');
+            }
+            self.out.text.push(b'"');
+            self.out.text.extend_from_slice(name.as_bytes());
+            self.out.text.extend_from_slice(b"\":");
+            let value = self.out.text.len();
+            if self.value(keep, at, depth + 1)?.1 {
+                any = true;
+                if depth == 1 && *name == "containers" {
+                    self.out.containers = Some(value..self.out.text.len());
+                }
+            } else {
+                self.out.text.truncate(before);
+            }
+        }
+        if any {
+            self.out.text.push(b'}');
+        } else {
+            self.out.text.truncate(start);
+        }
+        Ok((entries.at, any))
+    }
+
+    fn items(&mut self, keep: &Keep, at: usize, depth: usize) -> Result<(usize, bool), Odd> {
+        self.out.text.push(b'[');
+        let mut at = blank(self.text, at + 1);
+        if self.text.get(at) == Some(&b']') {
+            self.out.text.push(b']');
+            return Ok((at + 1, true));
+        }
+        loop {
+            let (end, kept) = self.value(keep, at, depth + 1)?;
+            if !kept {
+                self.out.text.extend_from_slice(b"{}");
+            }
+            at = blank(self.text, end);
+            match self.text.get(at) {
+                Some(b',') => {
+                    self.out.text.push(b',');
+                    at = blank(self.text, at + 1);
+                }
+                Some(b']') => {
+                    self.out.text.push(b']');
+                    return Ok((at + 1, true));
+                }
+                _ => return Err(Odd),
+            }
+        }
+    }
+}
+
+/// Whether a value is written as it would be written again: a truth value, a whole number, a string without escapes.
+fn is_plain(text: &[u8]) -> bool {
+    match text {
+        b"true" | b"false" | b"0" => true,
+        [b'"', inner @ .., b'"'] => {
+            inner.iter().all(|b| *b >= 0x20 && !matches!(b, b'\\' | b'"' | 0x7f)) && std::str::from_utf8(inner).is_ok()
+        }
+        [b'1'..=b'9', rest @ ..] => rest.len() < 18 && rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}

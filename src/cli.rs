@@ -459,6 +459,9 @@ pub struct GraphArgs {
     /// The workloads whose isolation would cut off most pairs of others
     #[arg(long, value_name = "NUMBER", group = "question")]
     pub cuts: Option<usize>,
+    /// Lines of a table, at most; 0 for all of them [default: as many as can be read]
+    #[arg(long, value_name = "NUMBER")]
+    pub limit: Option<usize>,
     /// Output format; questions are answered as table or json
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: GraphOutput,

@@ -41,10 +41,10 @@ pub(super) fn run(global: &Global, args: &GraphArgs, output: &mut Output) -> Exi
     let report = graph::report(facts, rules.then_some(&evaluator), &answer, &input.profile.name);
     match args.output {
         GraphOutput::Table | GraphOutput::Wide if args.exposure => {
-            output.text(&graph::exposure(&report, Paint(output.color)));
+            output.text(&graph::exposure(&report, Paint(output.color), graph::Limit(args.limit)));
         }
         GraphOutput::Table | GraphOutput::Wide => {
-            output.text(&graph::table(&report, Paint(output.color), wide));
+            output.text(&graph::table(&report, Paint(output.color), wide, graph::Limit(args.limit)));
         }
         GraphOutput::Dot => output.text(&graph::dot(&report)),
         GraphOutput::Mermaid => output.text(&graph::mermaid(&report)),

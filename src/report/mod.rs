@@ -18,22 +18,27 @@ pub mod why;
 
 pub use text::{Paint, safe};
 
-/// The JSON schema of a machine output, by its name on the command line.
+/// The JSON schema of a machine output, or of a file that is read, by its name on the command line.
 pub fn schema(what: &str) -> Option<String> {
     let schema = match what {
-        "audit" => schemars::schema_for!(audit::AuditReport),
-        "audit-baseline" => schemars::schema_for!(crate::analysis::audit::suppress::Baseline),
-        "check" => schemars::schema_for!(check::CheckReport),
-        "graph-answer" => schemars::schema_for!(graph::GraphAnswer),
-        "graph" => schemars::schema_for!(graph::GraphReport),
-        "diff" => schemars::schema_for!(diff::DiffReport),
-        "why" => schemars::schema_for!(why::WhyReport),
+        "audit" => written::<audit::AuditReport>(),
+        "audit-baseline" => written::<crate::analysis::audit::suppress::Baseline>(),
+        "check" => written::<check::CheckReport>(),
+        "graph-answer" => written::<graph::GraphAnswer>(),
+        "graph" => written::<graph::GraphReport>(),
+        "diff" => written::<diff::DiffReport>(),
+        "why" => written::<why::WhyReport>(),
         "test" => schemars::schema_for!(crate::analysis::expect::file::ConnectivityTest),
-        "test-report" => schemars::schema_for!(expect::TestReport),
-        "logs" => schemars::schema_for!(logs::LogReport),
+        "test-report" => written::<expect::TestReport>(),
+        "logs" => written::<logs::LogReport>(),
         _ => return None,
     };
     let mut text = serde_json::to_string_pretty(&schema).ok()?;
     text.push('\n');
     Some(text)
+}
+
+/// The schema of what is written: fields that are left out where they are empty aren't required.
+fn written<T: schemars::JsonSchema>() -> schemars::Schema {
+    schemars::generate::SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>()
 }

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use super::common::tools::validate_json;
+
 fn graph(args: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_netcheck"))
         .arg("graph")
@@ -53,6 +55,51 @@ fn the_committed_schema_is_the_programs() {
         let printed = String::from_utf8(output.stdout).unwrap();
         assert_eq!(printed, committed, "{file} is stale: netcheck schema {name} > it");
     }
+}
+
+/// What is written is what the schemas say, and what other programs read.
+#[test]
+fn documents_fit_their_schemas() {
+    let schema = std::fs::read_to_string("docs/schema/graph-report.json").unwrap();
+    for file in ["examples/shop", "fixtures/exposure/shop.yaml", "fixtures/exposure/services.yaml"] {
+        let (_, json, _) = graph(&["-f", file, "-o", "json"]);
+        validate_json(&json, &schema);
+        let (_, dot, _) = graph(&["-f", file, "-o", "dot"]);
+        validate("dot", &["-Tcanon"], &dot);
+        let (_, svg, _) = graph(&["-f", file, "-o", "svg"]);
+        validate("xmllint", &["--noout", "-"], &svg);
+        let (_, csv, _) = graph(&["-f", file, "-o", "csv"]);
+        validate(
+            "python3",
+            &[
+                "-c",
+                "import csv, sys; rows = list(csv.reader(sys.stdin)); assert len(rows) > 1 and all(len(r) == 7 for r in rows)",
+            ],
+            &csv,
+        );
+    }
+    let schema = std::fs::read_to_string("docs/schema/graph-answer.json").unwrap();
+    for question in [
+        &["--reachable-from", "frontend"][..],
+        &["--path", "frontend", "database"],
+        &["--components"],
+        &["--cuts", "3"],
+    ] {
+        validate_json(&shop(&[question, &["-o", "json"]].concat()), &schema);
+    }
+}
+
+/// Runs another program on a text, where it is installed.
+fn validate(program: &str, args: &[&str], text: &str) {
+    let spawned =
+        Command::new(program).args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let Ok(mut child) = spawned else {
+        eprintln!("skipped: no {program}");
+        return;
+    };
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -22,7 +22,9 @@ pub fn mermaid(report: &GraphReport) -> String {
     }
     for link in &drawing.links {
         let arrow = if link.state == State::Open { "-->" } else { "-.->" };
-        out.push_str(&format!("  n{} {arrow}|\"{}\"| n{}\n", link.from, text(&link.label), link.to));
+        // An empty label is an error to Mermaid.
+        let label = if link.label.is_empty() { String::new() } else { format!("|\"{}\"|", text(&link.label)) };
+        out.push_str(&format!("  n{} {arrow}{label} n{}\n", link.from, link.to));
     }
     out
 }

@@ -7,6 +7,7 @@ mod digest;
 mod dot;
 mod drawing;
 mod exposure;
+mod fold;
 mod html;
 mod layout;
 mod mermaid;
@@ -27,7 +28,7 @@ pub use exposure::{GraphExposure, GraphThrough};
 pub use html::html;
 pub use mermaid::mermaid;
 pub use svg::svg;
-pub use table::{exposure, table};
+pub use table::{Limit, exposure, table};
 
 /// Who can reach whom.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]

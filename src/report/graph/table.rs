@@ -2,19 +2,37 @@
 
 use std::collections::BTreeMap;
 
-use super::{GraphEdge, GraphExposure, GraphReport};
+use super::{GraphEdge, GraphExposure, GraphReport, fold};
 use crate::report::{Paint, safe};
 
 /// Pairs up to which each gets a line.
-const MOST_PAIRS: u64 = 200;
+const MOST_PAIRS: usize = 200;
+/// Lines of the summary by namespace up to which none are folded.
+const MOST_UNFOLDED: usize = 24;
 /// Lines of the summary by namespace.
 const MOST_LINES: usize = 60;
 
+/// How long tables get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limit(pub Option<usize>);
+
+impl Limit {
+    /// So many lines, where nothing else was asked for; 0 stands for all.
+    fn or(self, usual: usize) -> usize {
+        match self.0 {
+            None => usual,
+            Some(0) => usize::MAX,
+            Some(most) => most,
+        }
+    }
+}
+
 /// The edges for people, and what is exposed beyond them.
-pub fn table(report: &GraphReport, paint: Paint, wide: bool) -> String {
-    let mut out = if report.counts.pairs <= MOST_PAIRS { pairs(report, paint, wide) } else { summary(report, paint) };
+pub fn table(report: &GraphReport, paint: Paint, wide: bool, limit: Limit) -> String {
+    let each = usize::try_from(report.counts.pairs).is_ok_and(|pairs| pairs <= limit.or(MOST_PAIRS));
+    let mut out = if each { pairs(report, paint, wide) } else { summary(report, paint, limit) };
     // Other namespaces' workloads are among the pairs.
-    let exposed = exposed(report, paint, &|e| e.from != "namespaces");
+    let exposed = exposed(report, paint, limit, &|e| e.from != "namespaces");
     if !exposed.is_empty() {
         out.push_str(&exposed);
         out.push('\n');
@@ -25,8 +43,8 @@ pub fn table(report: &GraphReport, paint: Paint, wide: bool) -> String {
 }
 
 /// What is exposed, for people.
-pub fn exposure(report: &GraphReport, paint: Paint) -> String {
-    let mut out = exposed(report, paint, &|_| true);
+pub fn exposure(report: &GraphReport, paint: Paint, limit: Limit) -> String {
+    let mut out = exposed(report, paint, limit, &|_| true);
     if out.is_empty() {
         out.push_str("nothing is exposed to the outside, to other namespaces or to pods to come\n");
     }
@@ -58,14 +76,15 @@ const MOST_NOTES: usize = 10;
 /// Ends that get a line each.
 const MOST_NAMES: usize = 3;
 
-fn exposed(report: &GraphReport, paint: Paint, wanted: &dyn Fn(&GraphExposure) -> bool) -> String {
+fn exposed(report: &GraphReport, paint: Paint, limit: Limit, wanted: &dyn Fn(&GraphExposure) -> bool) -> String {
     let ends: BTreeMap<&str, &super::GraphEnd> = report.ends.iter().map(|e| (e.id.as_str(), e)).collect();
     let label = |id: &String| ends.get(id.as_str()).map_or(id.clone(), |e| e.label.clone());
     let what = if report.granularity == "pod" { "pods" } else { "workloads" };
     let mut rows = vec![["EXPOSED".to_owned(), "TO".to_owned(), "PORTS".to_owned(), "THROUGH".to_owned()]];
     let shown: Vec<&GraphExposure> = report.exposures.iter().filter(|e| wanted(e)).collect();
-    let more = shown.len().saturating_sub(MOST_LINES);
-    for exposure in shown.into_iter().take(MOST_LINES) {
+    let most = limit.or(MOST_LINES);
+    let more = shown.len().saturating_sub(most);
+    for exposure in shown.into_iter().take(most) {
         let to = if exposure.to.is_empty() {
             vec!["nothing".to_owned()]
         } else if exposure.to.len() <= MOST_NAMES {
@@ -101,7 +120,7 @@ fn exposed(report: &GraphReport, paint: Paint, wanted: &dyn Fn(&GraphExposure) -
     }
     let mut out = draw(&rows, paint);
     if more > 0 {
-        out.push_str(&format!("and {more} more: -o csv or -o json\n"));
+        out.push_str(&format!("and {more} more: --limit 0, -o csv or -o json\n"));
     }
     out
 }
@@ -142,9 +161,22 @@ fn by(report: &GraphReport, edge: &GraphEdge) -> String {
     all.join("; ")
 }
 
-fn summary(report: &GraphReport, paint: Paint) -> String {
-    let place: BTreeMap<&str, &str> =
-        report.ends.iter().map(|e| (e.id.as_str(), e.namespace.as_deref().unwrap_or(e.label.as_str()))).collect();
+/// Ranges of addresses that rules name: many of them are one place.
+const RANGES: &str = "addresses outside";
+/// Ranges up to which each is a place of its own.
+const FEW_RANGES: usize = 3;
+
+fn summary(report: &GraphReport, paint: Paint, limit: Limit) -> String {
+    let ranges = report.ends.iter().filter(|e| e.kind == "Addresses").count();
+    let outside = |e: &super::GraphEnd| ranges > FEW_RANGES && e.kind == "Addresses";
+    let place: BTreeMap<&str, &str> = report
+        .ends
+        .iter()
+        .map(|e| {
+            let own = e.namespace.as_deref().unwrap_or(e.label.as_str());
+            (e.id.as_str(), if outside(e) { RANGES } else { own })
+        })
+        .collect();
     let mut counts: BTreeMap<(&str, &str), [u64; 2]> = BTreeMap::new();
     for edge in &report.edges {
         let tally = |ids: &[String]| {
@@ -169,19 +201,30 @@ fn summary(report: &GraphReport, paint: Paint) -> String {
             }
         }
     }
-    let mut lines: Vec<((&str, &str), [u64; 2])> = counts.into_iter().filter(|(_, [a, b])| a + b > 0).collect();
-    lines.sort_by_key(|(names, [open, rest])| (std::cmp::Reverse(open + rest), *names));
-    let more = lines.len().saturating_sub(MOST_LINES);
+    let pairs: Vec<fold::Pair<'_>> = counts.into_iter().filter(|(_, [a, b])| a + b > 0).collect();
+    let most = limit.or(MOST_LINES);
+    let namespaces: std::collections::BTreeSet<&str> =
+        report.ends.iter().filter_map(|e| e.namespace.as_deref()).collect();
+    let mut lines: Vec<fold::Line> = if pairs.len() > limit.or(MOST_UNFOLDED) {
+        fold::fold(&pairs, &|name| namespaces.contains(name))
+    } else {
+        pairs.iter().map(|((from, to), counts)| ((*from).to_owned(), (*to).to_owned(), *counts)).collect()
+    };
+    lines.sort_by(|a, b| (b.2[0] + b.2[1]).cmp(&(a.2[0] + a.2[1])).then_with(|| (&a.0, &a.1).cmp(&(&b.0, &b.1))));
+    let more = lines.len().saturating_sub(most);
     let mut rows = vec![["FROM".to_owned(), "TO".to_owned(), "OPEN PAIRS".to_owned(), "PARTIAL OR UNKNOWN".to_owned()]];
-    for ((from, to), [open, rest]) in lines.into_iter().take(MOST_LINES) {
+    if lines.iter().all(|l| l.2[1] == 0) {
+        rows[0][3].clear();
+    }
+    for (from, to, [open, rest]) in lines.into_iter().take(most) {
         let rest = if rest == 0 { String::new() } else { rest.to_string() };
-        rows.push([safe(from).into_owned(), safe(to).into_owned(), open.to_string(), rest]);
+        rows.push([safe(&from).into_owned(), safe(&to).into_owned(), open.to_string(), rest]);
     }
     let mut out = draw(&rows, paint);
     if more > 0 {
-        out.push_str(&format!("and {more} more pairs of namespaces\n"));
+        out.push_str(&format!("and {more} more lines: --limit 0\n"));
     }
-    out.push_str("\nEach pair: -o csv or -o json; fewer: -n NAMESPACE, --from, --to, --port\n");
+    out.push_str("\neach pair: -o csv, -o json or --limit 0; fewer: -n NAMESPACE, --from, --to, --port\n\n");
     out
 }
 

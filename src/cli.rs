@@ -78,11 +78,14 @@ Accepted findings: annotation `netcheck.dev/ignore: \"NC1014: reason\"` on a pol
 
 const WHY_AFTER_HELP: &str = "\
 Examples:
-  netcheck why api -n shop -f dump.json --logs logs     one pod or workload
-  netcheck why deploy/api -n shop -f dump.json
-  netcheck why -A -f dump.json --logs logs -o json      every pod in trouble, for machines
+  netcheck why api                                      a pod or workload of the current cluster
+  netcheck why -n shop                                  every pod in trouble of a namespace; -A of all
+  netcheck why deploy/api --live                        send packets to what is suspected, and settle it
+  netcheck why --watch -A                               stay, and tell each new crash loop once
+  netcheck why api -f dump.json --logs logs             from files; -o json for machines
 
-A dump is what `kubectl get pods,events,services,endpointslices,networkpolicies,… -A -o json` writes.
+A dump is what `kubectl get pods,events,services,endpointslices,networkpolicies,… -A -o json` writes, or a snapshot:
+`netcheck snapshot -A --with-logs logs > dump.json`.
 
 Exit codes: 0 nothing is wrong, 1 a cause was found, 2 usage or input error, 3 can't tell.";
 const TEST_AFTER_HELP: &str = "\
@@ -335,9 +338,9 @@ pub enum Command {
     Logs(LogsArgs),
     /// Save what checks and `why` need of a cluster, trimmed: no Secret values, no tokens
     #[command(
-        after_help = "Examples:\n  netcheck snapshot -A > cluster.json              the current cluster\n  netcheck snapshot -n shop > shop.json            one namespace\n  netcheck -f dump.json snapshot > cluster.json    a dump of kubectl, trimmed\n  netcheck -f cluster.json frontend cart:8080      answers as the cluster did"
+        after_help = "Examples:\n  netcheck snapshot -A > cluster.json              the current cluster\n  netcheck snapshot -n shop > shop.json            one namespace\n  netcheck snapshot -A --with-logs logs > all.json with what pods in trouble logged, for why\n  netcheck -f dump.json snapshot > cluster.json    a dump of kubectl, trimmed\n  netcheck -f cluster.json frontend cart:8080      answers as the cluster did"
     )]
-    Snapshot,
+    Snapshot(SnapshotArgs),
     /// Print the roles to ask for: what a command must be allowed to read
     #[cfg(feature = "live")]
     #[command(
@@ -592,9 +595,27 @@ pub struct WhyArgs {
     /// Directory with logs, NAMESPACE_POD_CONTAINER.log and NAMESPACE_POD_CONTAINER.previous.log
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,
+    /// Read the Secrets that pods name, for the addresses in them: host and port are shown, and nothing else of a value
+    #[arg(long)]
+    pub read_secrets: bool,
+    /// Stay, and say of each new crash loop once why it is (-n NAMESPACE or -A)
+    #[arg(long)]
+    pub watch: bool,
+    /// Packets to the dependencies that are suspected, from the pod itself
+    #[cfg(feature = "live")]
+    #[command(flatten)]
+    pub probe: ProbeFlags,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Format,
+}
+
+/// Arguments of `snapshot`.
+#[derive(Args, Clone, Debug)]
+pub struct SnapshotArgs {
+    /// Also write what pods in trouble logged to this directory, without credentials: for why --logs
+    #[arg(long, value_name = "DIR")]
+    pub with_logs: Option<PathBuf>,
 }
 
 /// Arguments of `test`.

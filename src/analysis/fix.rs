@@ -126,11 +126,13 @@ const MOST_STEPS: usize = 8;
 /// How many changed sets of policies are tried out.
 const MOST_TRIES: usize = 160;
 
-/// Proposes fixes for a check that is blocked or partial. Needs the texts of the policies to change them.
+/// Proposes fixes for a check that is blocked or partial, or open to doubt for want of the address behind a name outside the
+/// cluster: there, what passes whatever the address is. Needs the texts of the policies to change them.
 pub fn propose(evaluator: &Evaluator<'_>, profile: &Profile, sources: &SourceMap, question: &Question<'_>) -> Proposal {
     let mut search = Search { evaluator, profile, sources, question, tries: MOST_TRIES };
     let check = search.check(evaluator);
-    if !matches!(check.verdict, Verdict::Blocked | Verdict::Partial) || check.obstacle.is_some() {
+    let shut = matches!(check.verdict, Verdict::Blocked | Verdict::Partial) || search.in_doubt(&check);
+    if !shut || check.obstacle.is_some() {
         return Proposal::default();
     }
     let mut found = Vec::new();
@@ -175,6 +177,11 @@ impl<'a> Search<'a> {
         evaluator.check(q.source, q.target, q.port, q.protocol, q.options)
     }
 
+    /// Whether it is only the address behind a name that the verdict lacks.
+    fn in_doubt(&self, check: &Check) -> bool {
+        check.verdict == Verdict::Unknown && matches!(self.question.target, Target::Name(_))
+    }
+
     /// Takes away one obstacle after the other: the first in up to `most` ways, those behind it in the cheapest.
     fn extend(
         &mut self,
@@ -194,7 +201,9 @@ impl<'a> Search<'a> {
         }
         let explainer = Explainer::changed(&evaluator, &state.changed);
         let ways = explainer.ways(&check);
-        let Some(way) = ways.iter().find(|w| w.leg.outcome == Outcome::Denied) else { return };
+        let denied = ways.iter().find(|w| w.leg.outcome == Outcome::Denied);
+        let doubted = ways.iter().find(|w| self.in_doubt(&check) && w.leg.outcome == Outcome::Unknown);
+        let Some(way) = denied.or(doubted) else { return };
         let mut candidates =
             candidates::Maker { explainer: &explainer, state: &state, sources: self.sources, way }.all();
         candidates.sort_by_key(|c| c.cost);
@@ -208,7 +217,11 @@ impl<'a> Search<'a> {
             let passes = {
                 let evaluator = Evaluator::new(self.evaluator.cluster, &next.policies, self.profile);
                 let decision = evaluator.evaluate(&way.flow);
-                decision.legs().into_iter().any(|l| l.direction == way.leg.direction && l.outcome != Outcome::Denied)
+                let settled = |outcome| match way.leg.outcome {
+                    Outcome::Unknown => outcome == Outcome::Allowed,
+                    _ => outcome != Outcome::Denied,
+                };
+                decision.legs().into_iter().any(|l| l.direction == way.leg.direction && settled(l.outcome))
             };
             if passes {
                 let mut steps = steps.clone();

@@ -184,6 +184,19 @@ fn from_cluster(global: &Global, asking: Option<Asking<'_>>, output: &mut Output
             return None;
         }
     };
+    of_cluster(loader, with, gathered, &namespace, global, output)
+}
+
+/// What a loader has read of a cluster, behind `with` objects of --with.
+#[cfg(feature = "live")]
+pub(super) fn of_cluster(
+    loader: Loader,
+    with: usize,
+    gathered: crate::live::Gathered,
+    namespace: &str,
+    global: &Global,
+    output: &mut Output,
+) -> Option<Raw> {
     let input = finish(loader, output)?;
     cluster::tell(global, &gathered, output);
     let mut laid = input.objects;
@@ -194,7 +207,7 @@ fn from_cluster(global: &Global, asking: Option<Asking<'_>>, output: &mut Output
         with: laid,
         sources: input.sources,
         cni: gathered.plugin.map(str::to_owned),
-        namespace,
+        namespace: namespace.to_owned(),
         settled: true,
         unread: gathered.unread,
         dns_open: gathered.dns_open,

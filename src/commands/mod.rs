@@ -62,7 +62,7 @@ pub fn run(mut cli: Cli) -> Exit {
         Command::Why(args) => why::run(&cli.global, &args, &mut output),
         Command::Test(args) => test::run(&cli.global, &args, &mut output),
         Command::Logs(args) => logs::run(&args, &mut output),
-        Command::Snapshot => snapshot::run(&cli.global, &mut output),
+        Command::Snapshot(args) => snapshot::run(&cli.global, &args, &mut output),
         #[cfg(feature = "live")]
         Command::Rbac(args) => rbac::run(&cli.global, &args, &mut output),
         Command::Complete { words } => complete::run(&words, &mut output),

@@ -42,6 +42,12 @@ impl Output {
         }
     }
 
+    /// Whether whoever read standard output went away.
+    #[cfg(feature = "live")]
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Writes the answer.
     pub fn text(&mut self, text: &str) {
         if !self.quiet {

@@ -3,22 +3,30 @@
 use std::sync::{Arc, Mutex};
 
 use super::{Exit, Output, input};
-use crate::cli::Global;
+#[cfg(feature = "live")]
+use crate::analysis::logs::scrub;
+#[cfg(feature = "live")]
+use crate::analysis::why::{Logs, Wants, facts::Facts, select};
+use crate::cli::{Global, SnapshotArgs};
 use crate::report::snapshot::{Head, Item, Snapshot};
 use crate::source::observe::{Content, Observe, Observed, Observer, Seen};
 use crate::source::{Loader, Options};
 
 /// Writes the snapshot.
-pub(super) fn run(global: &Global, output: &mut Output) -> Exit {
+pub(super) fn run(global: &Global, args: &SnapshotArgs, output: &mut Output) -> Exit {
     if global.filename.is_empty() {
         #[cfg(feature = "live")]
-        return of_cluster(global, output);
+        return of_cluster(global, args, output);
         #[cfg(not(feature = "live"))]
         {
             output.error("no objects to read");
             output.help("give a dump with -f PATH");
             return Exit::Error;
         }
+    }
+    if args.with_logs.is_some() {
+        output.error("--with-logs reads logs of a cluster, and -f gives files");
+        return Exit::Error;
     }
     let namespace = global.namespace.clone().unwrap_or_else(|| "default".to_owned());
     let collector = Collector::new(&namespace);
@@ -51,26 +59,83 @@ fn options(global: &Global, namespace: &str, collector: &Collector) -> Options {
 }
 
 #[cfg(feature = "live")]
-fn of_cluster(global: &Global, output: &mut Output) -> Exit {
+fn of_cluster(global: &Global, args: &SnapshotArgs, output: &mut Output) -> Exit {
     use super::cluster;
     use crate::live::Depth;
 
     let Some(session) = cluster::connect(global, output) else { return Exit::Error };
     let namespace = global.namespace.clone().unwrap_or_else(|| session.namespace().to_owned());
-    let collector = Collector::new(&namespace);
+    let facts = args.with_logs.as_ref().map(|_| Arc::new(Mutex::new(Facts::new(&namespace))));
+    let collector = Collector { facts: facts.clone(), ..Collector::new(&namespace) };
     let mut loader = Loader::new(options(global, &namespace, &collector));
-    let gathered = match session.everything(&cluster::scope(global, &namespace), &Depth::Details, &mut loader) {
+    let mut gathered = match session.everything(&cluster::scope(global, &namespace), &Depth::Details, &mut loader) {
         Ok(gathered) => gathered,
         Err(error) => {
             cluster::refuse(&error, output);
             return Exit::Error;
         }
     };
+    if let (Some(directory), Some(facts)) = (&args.with_logs, facts) {
+        match save_logs(&session, &facts, directory) {
+            Ok((read, files)) => {
+                gathered.add(read);
+                output.note(&format!("note: {files} logs written to `{}`, without credentials\n", directory.display()));
+            }
+            Err(Unsaved::Cluster(error)) => {
+                cluster::refuse(&error, output);
+                return Exit::Error;
+            }
+            Err(Unsaved::File(path, error)) => {
+                output.error(&format!("can't write `{}`: {error}", path.display()));
+                return Exit::Error;
+            }
+        }
+    }
     cluster::tell(global, &gathered, output);
     let snapshot = collector.finish();
     let found = gathered.plugin.or(snapshot.plugin()).map(str::to_owned);
     let head = Head { captured_at: Some(now()), cni: global.cni.clone().or(found), namespace: Some(namespace) };
     write(&snapshot, &head, output)
+}
+
+/// Pods in trouble whose logs are saved.
+#[cfg(feature = "live")]
+const PODS: usize = 200;
+
+/// Why logs can't be saved.
+#[cfg(feature = "live")]
+enum Unsaved {
+    Cluster(crate::live::LiveError),
+    File(std::path::PathBuf, std::io::Error),
+}
+
+/// Writes what pods in trouble logged, as `why --logs` reads it; how many files it took.
+#[cfg(feature = "live")]
+fn save_logs(
+    session: &crate::live::Session,
+    facts: &Mutex<Facts>,
+    directory: &std::path::Path,
+) -> Result<(crate::live::Gathered, usize), Unsaved> {
+    let facts = facts.lock().map(|mut f| std::mem::take(&mut *f)).unwrap_or_default();
+    let pods = select::suspects(&facts, None).into_iter().take(PODS).collect();
+    let mut logs = Logs::default();
+    let gathered =
+        super::why::read_logs(session, Wants::of(&facts, &pods).logs, &mut logs).map_err(Unsaved::Cluster)?;
+    let file = |path: &std::path::Path| {
+        let path = path.to_owned();
+        move |error| Unsaved::File(path, error)
+    };
+    std::fs::create_dir_all(directory).map_err(file(directory))?;
+    let mut files = 0;
+    for ((namespace, pod, container), log) in &logs.0 {
+        for (text, end) in [(&log.current, "log"), (&log.previous, "previous.log")] {
+            let Some(text) = text else { continue };
+            let path = directory.join(format!("{namespace}_{pod}_{container}.{end}"));
+            std::fs::write(&path, scrub(text).as_bytes()).map_err(file(&path))?;
+            files += 1;
+        }
+    }
+    Ok((gathered, files))
 }
 
 fn write(snapshot: &Snapshot, head: &Head, output: &mut Output) -> Exit {
@@ -108,11 +173,19 @@ fn rfc3339(seconds: u64) -> String {
 struct Collector {
     snapshot: Arc<Mutex<Snapshot>>,
     namespace: Arc<str>,
+    /// What is known of pods, where their logs are saved too.
+    #[cfg(feature = "live")]
+    facts: Option<Arc<Mutex<Facts>>>,
 }
 
 impl Collector {
     fn new(namespace: &str) -> Self {
-        Self { snapshot: Arc::default(), namespace: namespace.into() }
+        Self {
+            snapshot: Arc::default(),
+            namespace: namespace.into(),
+            #[cfg(feature = "live")]
+            facts: None,
+        }
     }
 
     fn observer(&self) -> Observer {
@@ -137,6 +210,10 @@ impl Observe for Collector {
     }
 
     fn take(&self, object: &Observed<'_>, seen: Option<Seen>) {
+        #[cfg(feature = "live")]
+        if let Some(Ok(mut facts)) = self.facts.as_ref().map(|f| f.lock()) {
+            facts.add(object);
+        }
         let item = match seen.map(|seen| seen.downcast::<Option<Item>>()) {
             Some(Ok(item)) => *item,
             _ => self.item(object),

@@ -2,11 +2,12 @@
 //! but GET.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::io::AsyncBufRead;
 use http::Request;
-use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER};
 use kube::client::Body;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer as _};
@@ -24,6 +25,8 @@ pub(super) struct Api {
     pub(super) sent: AtomicUsize,
     /// Bytes that were received.
     pub(super) received: AtomicU64,
+    /// Seconds that the server's clock is ahead of this one, by the last answer that told; `i64::MIN` where none did.
+    ahead: AtomicI64,
 }
 
 /// How long a request may take where nothing was said.
@@ -57,12 +60,43 @@ impl Api {
             .help("`kubectl config view --minify` shows what it says"),
         })?;
         let timeout = limit.unwrap_or(TIMEOUT);
-        Ok(Self { client, server, timeout, sent: AtomicUsize::new(0), received: AtomicU64::new(0) })
+        Ok(Self {
+            client,
+            server,
+            timeout,
+            sent: AtomicUsize::new(0),
+            received: AtomicU64::new(0),
+            ahead: AtomicI64::new(i64::MIN),
+        })
+    }
+
+    /// The time now by the server's clock, in seconds since 1970; by this one's where the server doesn't tell.
+    pub(super) fn now(&self) -> i64 {
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        clock() + if ahead == i64::MIN { 0 } else { ahead }
     }
 
     /// The client of the library, for what is more than one answer to one request.
     pub(super) fn client(&self) -> kube::Client {
         self.client.clone()
+    }
+
+    /// An answer that goes on: its body as it comes. Waits for its start no longer than for another answer.
+    pub(super) async fn stream(&self, path: &str, what: &str) -> Result<impl AsyncBufRead + use<>, LiveError> {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let request = Request::get(path)
+            .header(ACCEPT, JSON)
+            .body(Vec::new())
+            .map_err(|error| LiveError::new(Trouble::Protocol, format!("`{path}` can't be asked for: {error}")))?;
+        match tokio::time::timeout(self.timeout, self.client.request_stream(request)).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(kube::Error::Api(status))) => {
+                let body = serde_json::json!({"kind": "Status", "message": status.message}).to_string();
+                Err(of_status(status.code, body.as_bytes(), what, &self.server))
+            }
+            Ok(Err(error)) => Err(self.failed(&error).error),
+            Err(_) => Err(timeout(&self.server)),
+        }
     }
 
     /// The body of an answer. `what` names it in messages: "pods in namespace `shop`".
@@ -117,6 +151,9 @@ impl Api {
         })?;
         let response = self.client.send(request).await.map_err(|error| self.failed(&error))?;
         let code = response.status().as_u16();
+        if let Some(date) = response.headers().get(DATE).and_then(|v| http_date(v.to_str().ok()?)) {
+            self.ahead.store(date - clock(), Ordering::Relaxed);
+        }
         let after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse::<u64>().ok());
         let body = response.into_body().collect_bytes().await.map_err(|error| self.failed(&error))?;
         self.received.fetch_add(body.len() as u64, Ordering::Relaxed);
@@ -183,6 +220,20 @@ impl Api {
             }
         }
     }
+}
+
+fn clock() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(0))
+}
+
+/// Seconds since 1970 of `Tue, 15 Nov 1994 08:12:31 GMT` (RFC 9110, 5.6.7), as servers write it.
+fn http_date(text: &str) -> Option<i64> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [_, day, month, year, time, "GMT"] = words.as_slice() else { return None };
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = months.iter().position(|m| m == month)? + 1;
+    crate::analysis::why::seconds(&format!("{year}-{month:02}-{day:0>2}T{time}Z"))
 }
 
 /// One request.
@@ -281,6 +332,12 @@ mod tests {
         assert_eq!(token(r#"{"items":[{"metadata":{"continue":"no"}}],"metadata":{"continue":""}}"#), Ok(None));
         assert_eq!(token(r#"{"items":[]}"#), Ok(None));
         assert_eq!(token("<html>"), Err(()));
+    }
+
+    #[test]
+    fn dates_of_answers() {
+        assert_eq!(http_date("Sat, 21 Nov 2026 04:02:57 GMT"), Some(1_795_233_777));
+        assert_eq!(http_date("Sun Nov  6 08:49:37 1994"), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
+use futures::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
@@ -57,6 +58,16 @@ impl Gathered {
         }
         self.unread.sort_by(|a, b| b.gravity.cmp(&a.gravity).then_with(|| a.what.cmp(&b.what)));
         self.unread.dedup();
+    }
+
+    /// Takes over what another gathering came to.
+    pub fn add(&mut self, other: Self) {
+        self.unread.extend(other.unread);
+        self.unread.sort_by(|a, b| b.gravity.cmp(&a.gravity).then_with(|| a.what.cmp(&b.what)));
+        self.unread.dedup();
+        self.missing.extend(other.missing);
+        self.plugin = self.plugin.or(other.plugin);
+        self.requests = self.requests.max(other.requests);
     }
 
     /// The missing rights as roles in YAML; empty where none is missing.
@@ -291,8 +302,14 @@ fn unread(ask: &Ask) -> Option<Unread> {
         )
     } else if *resource == PODS || *resource == SERVICES {
         (Gravity::Detail, format!("{} of {place} are taken as usual, or not there", resource.plural))
-    } else if [EVENTS, CONFIG_MAPS, SECRETS, REPLICA_SETS, CLAIMS].contains(resource) {
-        (Gravity::Detail, format!("{} of {place} are not there for `netcheck why`", resource.plural))
+    } else if *resource == EVENTS {
+        (Gravity::Detail, "what probes, mounts, pulls and the scheduler failed at is not known".to_owned())
+    } else if *resource == CONFIG_MAPS {
+        (Gravity::Detail, "addresses that pods take from ConfigMaps are not known".to_owned())
+    } else if *resource == SECRETS {
+        (Gravity::Detail, "keys of Secrets are not known".to_owned())
+    } else if *resource == CLAIMS || *resource == REPLICA_SETS {
+        (Gravity::Detail, format!("{} of {place} are not known", resource.plural))
     } else if *resource == ENDPOINT_SLICES {
         (Gravity::Detail, "endpoints are worked out from the pods".to_owned())
     } else {
@@ -452,6 +469,30 @@ pub(super) async fn everything(
     let mut gathered = Gathered { requests: api.sent.load(Ordering::Relaxed), ..Gathered::default() };
     gathered.betrayed(&groups, &running);
     gathered.hide(hidden.iter());
+    Ok(gathered)
+}
+
+/// Requests of many that are out at the same time.
+pub(super) const AT_ONCE: usize = 16;
+
+/// Gathers some things; every body goes to `bodies`.
+pub(super) async fn each(api: &Api, asks: &[Ask], bodies: Sender<Vec<u8>>) -> Result<Gathered, LiveError> {
+    let bodies = &bodies;
+    let results: Vec<_> = stream::iter(asks.iter().map(|ask| async move { (ask, pour(api, ask, bodies).await) }))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let mut hidden: Vec<&Ask> = Vec::new();
+    for (ask, result) in results {
+        match result {
+            Ok(()) => {}
+            Err(error) if error.trouble == Trouble::NotFound => {}
+            Err(error) if error.trouble == Trouble::Forbidden && error.helps.is_empty() => hidden.push(ask),
+            Err(error) => return Err(error),
+        }
+    }
+    let mut gathered = Gathered { requests: api.sent.load(Ordering::Relaxed), ..Gathered::default() };
+    gathered.hide(hidden.into_iter());
     Ok(gathered)
 }
 

@@ -13,6 +13,10 @@ mod needs;
 pub mod probe;
 mod progress;
 pub mod rights;
+pub mod watch;
+pub mod why;
+
+use std::future::Future;
 
 use tokio::runtime::Runtime;
 
@@ -52,6 +56,11 @@ impl Session {
         &self.context
     }
 
+    /// The time now by the cluster's clock, in seconds since 1970.
+    pub fn now(&self) -> i64 {
+        self.api.now()
+    }
+
     /// The context's namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace
@@ -78,6 +87,20 @@ impl Session {
 
     /// Reads a scope, as deep as is said.
     pub fn everything(&self, scope: &Scope, depth: &Depth, loader: &mut Loader) -> Result<Gathered, LiveError> {
+        self.pour(loader, |bodies| gather::everything(&self.api, scope, depth, bodies))
+    }
+
+    /// Reads things one by one; what isn't there is left out, what may not be read is told.
+    pub fn each(&self, asks: &[ask::Ask], loader: &mut Loader) -> Result<Gathered, LiveError> {
+        self.pour(loader, |bodies| gather::each(&self.api, asks, bodies))
+    }
+
+    /// Does some gathering, and hands every body to the loader.
+    fn pour<F: Future<Output = Result<Gathered, LiveError>>>(
+        &self,
+        loader: &mut Loader,
+        gather: impl FnOnce(tokio::sync::mpsc::Sender<Vec<u8>>) -> F,
+    ) -> Result<Gathered, LiveError> {
         let source = loader.cluster(&self.context);
         let (bodies, mut received) = tokio::sync::mpsc::channel::<Vec<u8>>(4);
         std::thread::scope(|threads| {
@@ -87,11 +110,7 @@ impl Session {
                     loader.answer(source, &body);
                 }
             });
-            self.runtime.block_on(progress::beside(
-                &self.api,
-                self.progress,
-                gather::everything(&self.api, scope, depth, bodies),
-            ))
+            self.runtime.block_on(progress::beside(&self.api, self.progress, gather(bodies)))
         })
     }
 }

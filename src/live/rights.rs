@@ -31,6 +31,16 @@ impl Right {
         }
     }
 
+    /// Reading what containers logged.
+    pub(super) fn logs(namespace: &str) -> Self {
+        Self {
+            group: String::new(),
+            resource: "pods/log".to_owned(),
+            verb: "get",
+            namespace: Some(namespace.to_owned()),
+        }
+    }
+
     /// The right that a request needs; none for discovery, which everybody has who may log in.
     pub fn of(ask: &Ask) -> Option<Self> {
         match ask {
@@ -112,12 +122,17 @@ pub fn rights(purpose: Purpose, namespaces: &[String]) -> Vec<Right> {
         };
         if matches!(purpose, Purpose::Why | Purpose::Snapshot) {
             add(&ask::EVENTS, &["list"]);
-            add(&ask::CONFIG_MAPS, &["get", "list"]);
+        }
+        if purpose == Purpose::Why {
+            // Those alone that pods in trouble name.
+            add(&ask::CONFIG_MAPS, &["get"]);
+            add(&ask::CLAIMS, &["get"]);
         }
         if purpose == Purpose::Snapshot {
             // Names and keys come from the metadata alone, but RBAC knows no such verb.
             add(&ask::SECRETS, &["list"]);
             add(&ask::CLAIMS, &["list"]);
+            add(&ask::CONFIG_MAPS, &["list"]);
         }
         let place = place.map(str::to_owned);
         let sub = |resource: &str, verb| Right {

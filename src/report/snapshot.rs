@@ -17,6 +17,7 @@ use rustc_hash::FxHashSet;
 use serde_json::{Map, Value};
 
 use crate::analysis::logs::scrub;
+use crate::analysis::why::expand;
 use crate::source::plugin::{of_daemon_set, settle};
 use crate::source::scan::Odd;
 use cut::Cut;
@@ -251,19 +252,16 @@ fn trim(keep: &Keep, value: &Value) -> Option<Value> {
             Some(items.iter().map(|item| trim(keep, item).unwrap_or_else(|| Map::new().into())).collect())
         }
         (Keep::Text, Value::String(text)) => Some(scrub(text).into_owned().into()),
-        (Keep::Variables, Value::Array(items)) => Some(items.iter().map(variable).collect()),
+        (Keep::Variables, Value::Array(items)) => Some(variables(items)),
         (Keep::Leads, Value::Array(items)) => {
-            let leads: Vec<Value> = items
-                .iter()
-                .filter_map(Value::as_str)
-                .flat_map(|text| endpoints::of("", text))
-                .map(Value::from)
-                .collect();
+            let leads = leads(items);
             (!leads.is_empty()).then(|| leads.into())
         }
         (Keep::Command, Value::Array(items)) => {
             let first = items.first().and_then(Value::as_str)?;
-            Some(vec![Value::from(first.split_whitespace().next().unwrap_or_default())].into())
+            let mut words = vec![Value::from(first.split_whitespace().next().unwrap_or_default())];
+            words.extend(leads(items));
+            Some(words.into())
         }
         (Keep::Values, Value::Object(map)) => {
             let mut keys: Vec<(&String, &Value)> = map.iter().collect();
@@ -278,15 +276,41 @@ fn trim(keep: &Keep, value: &Value) -> Option<Value> {
     }
 }
 
+/// Where the words of a command lead, and how much memory they give a JVM.
+fn leads(items: &[Value]) -> Vec<Value> {
+    let words: Vec<String> = items.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let mut out: Vec<String> = words.iter().flat_map(|text| endpoints::of("", text)).collect();
+    out.extend(endpoints::commands(&words));
+    out.extend(words.iter().flat_map(|text| endpoints::heap_flags(text)).map(str::to_owned));
+    out.dedup();
+    out.into_iter().map(Value::from).collect()
+}
+
+/// Variables; `$(NAME)` of those before is put in first, as the kubelet does, since they may be left out.
+fn variables(items: &[Value]) -> Value {
+    let mut known: BTreeMap<&str, String> = BTreeMap::new();
+    let mut out = Vec::new();
+    for item in items {
+        let name = item.get("name").and_then(Value::as_str).unwrap_or_default();
+        let text = item.get("value").and_then(Value::as_str);
+        let text = text.map(|text| expand(text, &|name| known.get(name).cloned()));
+        out.push(variable(item, text.as_deref()));
+        known.extend(text.map(|text| (name, text)));
+    }
+    out.into()
+}
+
 /// A variable: its name, where its value comes from, where its value leads.
-fn variable(value: &Value) -> Value {
+fn variable(value: &Value, text: Option<&str>) -> Value {
     let name = value.get("name").and_then(Value::as_str).unwrap_or_default();
     let mut out = Map::new();
     out.insert("name".to_owned(), name.into());
-    if let Some(text) = value.get("value").and_then(Value::as_str) {
-        let leads = endpoints::of(name, text);
-        if !leads.is_empty() {
-            out.insert("value".to_owned(), leads.join(",").into());
+    if let Some(text) = text {
+        let leads = endpoints::of(name, text).join(",");
+        let kept: Vec<&str> =
+            Some(leads.as_str()).filter(|l| !l.is_empty()).into_iter().chain(endpoints::heap_flags(text)).collect();
+        if !kept.is_empty() {
+            out.insert("value".to_owned(), kept.join(" ").into());
         }
     }
     if let Some(from) = value.get("valueFrom") {

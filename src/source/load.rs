@@ -241,6 +241,16 @@ impl Loader {
         self.found = false;
     }
 
+    /// Whether an address is a pod's or a Service's that was read so far.
+    pub fn has_address(&self, ip: std::net::IpAddr) -> bool {
+        let is = |text: &str| text.parse::<std::net::IpAddr>().is_ok_and(|other| other == ip);
+        self.input.objects.iter().any(|loaded| match &loaded.object {
+            Object::Pod(pod) => is(&pod.status.pod_ip) || pod.status.pod_ips.iter().any(|p| is(&p.ip)),
+            Object::Service(service) => is(&service.spec.cluster_ip) || service.spec.cluster_ips.iter().any(|t| is(t)),
+            _ => false,
+        })
+    }
+
     /// How many objects were read so far: what is read after this is laid over them by an overlay.
     pub fn objects(&self) -> usize {
         self.input.objects.len()

@@ -12,6 +12,7 @@ mod kubelet;
 pub mod objects;
 mod rbac;
 
+use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -40,7 +41,7 @@ const fn served(
     Served { group, version, plural, kind, namespaced }
 }
 
-const BUILT_IN: [Served; 20] = [
+const BUILT_IN: [Served; 22] = [
     served("", "v1", "namespaces", "Namespace", false),
     served("", "v1", "nodes", "Node", false),
     served("", "v1", "pods", "Pod", true),
@@ -51,6 +52,7 @@ const BUILT_IN: [Served; 20] = [
     served("", "v1", "secrets", "Secret", true),
     served("", "v1", "serviceaccounts", "ServiceAccount", true),
     served("", "v1", "replicationcontrollers", "ReplicationController", true),
+    served("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true),
     served("apps", "v1", "deployments", "Deployment", true),
     served("apps", "v1", "replicasets", "ReplicaSet", true),
     served("apps", "v1", "statefulsets", "StatefulSet", true),
@@ -61,6 +63,7 @@ const BUILT_IN: [Served; 20] = [
     served("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", true),
     served("networking.k8s.io", "v1", "ingresses", "Ingress", true),
     served("events.k8s.io", "v1", "events", "Event", true),
+    served("storage.k8s.io", "v1", "storageclasses", "StorageClass", false),
 ];
 
 /// The kinds of `policy.networking.k8s.io`.
@@ -129,6 +132,12 @@ struct State {
     kubelet: Option<Kubelet>,
     shell: Option<Shell>,
     made: usize,
+    /// What containers logged, by namespace, pod, container and whether it is of the run before.
+    logs: HashMap<(String, String, String, bool), String>,
+    /// Lines of the watches to come, one after the other; a watch without any ends empty after a while.
+    watches: VecDeque<Vec<Value>>,
+    /// The `Date` of answers.
+    date: Option<String>,
 }
 
 /// A running server; it ends with the test's process.
@@ -170,6 +179,38 @@ impl ApiServer {
     pub fn with_token(self, token: &str) -> Self {
         self.state().token = Some(token.to_owned());
         self
+    }
+
+    /// What a container logged.
+    pub fn with_log(self, namespace: &str, pod: &str, container: &str, previous: bool, text: &str) -> Self {
+        let key = (namespace.to_owned(), pod.to_owned(), container.to_owned(), previous);
+        self.state().logs.insert(key, text.to_owned());
+        self
+    }
+
+    /// The lines of the next watch: `ADDED` and so on, with the object.
+    pub fn with_watch(self, lines: &[(&str, Value)]) -> Self {
+        let lines = lines.iter().map(|(kind, object)| json!({"type": kind, "object": object})).collect();
+        self.state().watches.push_back(lines);
+        self
+    }
+
+    /// The server's clock, as its answers tell it: `Sat, 21 Nov 2026 04:02:57 GMT`.
+    pub fn with_date(self, date: &str) -> Self {
+        self.state().date = Some(date.to_owned());
+        self
+    }
+
+    /// An object more, or anew.
+    pub fn put(&self, object: Value) {
+        let mut state = self.state();
+        let same = |o: &Value| {
+            o["kind"] == object["kind"]
+                && o["metadata"]["name"] == object["metadata"]["name"]
+                && o["metadata"]["namespace"] == object["metadata"]["namespace"]
+        };
+        state.objects.retain(|o| !same(o));
+        state.objects.push(object);
     }
 
     /// Nobody may read a resource (`pods`), in a namespace or anywhere.
@@ -337,6 +378,9 @@ fn serve(mut stream: TcpStream, state: &Arc<Mutex<State>>) {
             reply.code,
             reply.body.len()
         );
+        if let Some(date) = state.lock().ok().and_then(|s| s.date.clone()) {
+            head.push_str(&format!("Date: {date}\r\n"));
+        }
         for (name, value) in &reply.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -574,7 +618,19 @@ fn resource(request: &Request, state: &mut State, group: &str, version: &str, re
             Some(object) => Reply::json(object),
             None => Reply::status(404, "NotFound", &format!("{plural} \"{name}\" not found")),
         },
-        ("GET", Some(_), Some("log")) => Reply { code: 200, headers: Vec::new(), body: Vec::new(), cut: false },
+        ("GET", Some(pod), Some("log")) => {
+            let container = request.query("container").unwrap_or_default();
+            let previous = request.query("previous") == Some("true");
+            let key = (namespace.unwrap_or_default().to_owned(), pod.to_owned(), container.to_owned(), previous);
+            match state.logs.get(&key) {
+                Some(text) => Reply { code: 200, headers: Vec::new(), body: text.clone().into_bytes(), cut: false },
+                None if previous => {
+                    let text = format!("previous terminated container \"{container}\" in pod \"{pod}\" not found");
+                    Reply::status(400, "BadRequest", &text)
+                }
+                None => Reply { code: 200, headers: Vec::new(), body: Vec::new(), cut: false },
+            }
+        }
         ("PATCH", Some(name), Some("ephemeralcontainers")) => {
             let patch: Value = serde_json::from_slice(&request.body).unwrap_or_default();
             let added = patch["spec"]["ephemeralContainers"].as_array().cloned().unwrap_or_default();
@@ -590,6 +646,11 @@ fn resource(request: &Request, state: &mut State, group: &str, version: &str, re
                 }
                 None => Reply::status(404, "NotFound", &format!("{plural} \"{name}\" not found")),
             }
+        }
+        ("GET", None, None) if request.query("watch") == Some("true") => {
+            let lines = state.watches.pop_front().unwrap_or_default();
+            let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            Reply { code: 200, headers: Vec::new(), body: body.into_bytes(), cut: false }
         }
         ("GET", None, None) => list(request, state, &kind, &mine),
         ("GET", Some(_), Some("exec")) if state.shell.is_some() => Reply::json(&Value::Null),

@@ -74,6 +74,12 @@ impl Maker<'_> {
                 out
             }
             (StepResult::Decided(_, rule), Tier::Admin) => self.accept(rule).into_iter().collect(),
+            // A rule that holds some of the addresses a name may have: one beside it that holds them all.
+            (StepResult::Open(_), _) if *self.across() == Endpoint::internet() => {
+                let mut out = self.rules();
+                out.extend(self.new_policy());
+                out
+            }
             // What a NetworkPolicy decides, Baseline is not asked about.
             (StepResult::Decided(..), _) => self.new_policy().into_iter().collect(),
             _ => Vec::new(),

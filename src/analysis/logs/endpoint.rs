@@ -100,8 +100,10 @@ const LOCATORS: &[Locator] = &[
     at(r"records? found for query.{0,40}name\(\\?\x22(?P<h>[\w.-]+?)\.?\\?\x22\)"),
     // the system's own words for what was dialled
     at(r"(?:read|write) (?:tcp|udp)[46]? \S+?->\[?(?P<h>[0-9a-f.:]+?)\]?:(?P<p>\d+)"),
+    at(r"(?P<h>\d+\.\d+\.\d+\.\d+):(?P<p>\d{2,5}) \((?P<a>[a-z0-9_][\w.-]*)\): (?:dial|hostname|server|tls|failed)"),
     at(r"dial (?:tcp|udp)[46]? \[?(?P<h>[a-z0-9_][\w.%-]*|[0-9a-f:]+:[0-9a-f:.]*)\]?:(?P<p>\d+)"),
     at(r"connect E[A-Z]+ \[?(?P<h>[0-9a-f]*:[0-9a-f:.]*:[0-9a-f.]*|[\w.-]+)\]?:(?P<p>\d{1,5})\b"),
+    at(r"host: Some\((?:Domain|Ipv4|Ipv6)\(\\?\x22?(?P<h>[\w.:-]+)\\?\x22?\)\), port: (?:Some\((?P<p>\d+)\)|None)"),
     at(r"ConnectionPool\(host='(?P<h>[^']+)', port=(?P<p>\d+)\)"),
     at(r"connection to server at \\?\x22(?P<h>[^\x22\\]+)\\?\x22(?: \((?P<a>[^)]+)\))?, port (?P<p>\d+)"),
     at(
@@ -152,6 +154,7 @@ const LOCATORS: &[Locator] = &[
     at(
         r"(?:^|[\s\[({,;`\x22'])(?:db_?|server_?|target_?|remote_?|peer_?)?host(?:name)?\s*[=:]>?\s*[\x22']?(?P<h>[a-z0-9_][\w.-]*)[\x22']?[\s,;&]+(?:[\w=.]+[\s,;&]+){0,3}?(?:db_?|server_?)?port\s*[=:]>?\s*[\x22']?(?P<p>\d{1,5})\b",
     ),
+    at(r":host=>\\?\x22(?P<h>[\w.-]+)\\?\x22, :port=>(?P<p>\d+)"),
     at(r"(?:^|[\s\[({,;`])host=[\x22']?(?P<h>[a-z0-9_][\w.-]*)"),
     at(
         r"(?:etcd-endpoints|etcd|ipv4|ipv6|dns|xds|passthrough|consul|kubernetes|k8s)://[^\s/,\x22']*/+(?P<h>[\w.-]+|\[[0-9a-f:]+\]):(?P<p>\d+)",
@@ -206,6 +209,16 @@ pub(super) fn find(line: &str, near: usize) -> Endpoint {
                     found.port = found.port.or(candidate.port);
                     found.scheme = found.scheme.take().or(candidate.scheme);
                     found.alias = found.alias.take().or(candidate.alias);
+                }
+                // `Get "http://vault:8200/…": dial tcp 10.0.0.1:8200: …`: the name that led to the address
+                (Some(host), Some(other))
+                    if locator.kind == Kind::Url
+                        && found.alias.is_none()
+                        && host.parse::<std::net::IpAddr>().is_ok()
+                        && other.parse::<std::net::IpAddr>().is_err()
+                        && (candidate.port.is_none() || candidate.port == found.port) =>
+                {
+                    found.alias = candidate.host;
                 }
                 _ => {}
             }

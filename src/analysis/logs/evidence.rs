@@ -95,16 +95,16 @@ const SIGNS: &[Sign] = &[
     sign(ReadOnlyFileSystem, r"read-only file ?system|\bEROFS\b"),
     sign(
         Permission,
-        r"permission denied|\bEACCES\b|\bEPERM\b|operation not permitted|AccessDeniedException|access to the path .{1,200} is denied|must be run as root|requires root|is not writable|not owned by|wrong ownership",
+        r"permission denied|\bEACCES\b|\bEPERM\b|operation not permitted|AccessDeniedException|access to the path .{1,200} is denied|must be run as root|is forbidden: user \x22system:serviceaccount|cannot (?:list|get|watch|create|update|patch|delete) resource \x22|requires root|is not writable|not owned by|wrong ownership",
     ),
     sign(
         AddressInUse,
-        r"\bEADDRINUSE\b|address (?:is )?already in use|port \d+ (?:is |was )?(?:already )?(?:in use|allocated|being used)|only one usage of each socket address|failed to bind to .{0,80}in use|java\.net\.BindException",
+        r"\bEADDRINUSE\b|address (?:is )?already in use|\bAddrInUse\b|address in use\b|port \d+ (?:is |was )?(?:already )?(?:in use|allocated|being used)|only one usage of each socket address|failed to bind to .{0,80}in use|java\.net\.BindException",
     ),
     sign(NoSpace, r"no space left on device|\bENOSPC\b|disk quota exceeded|disk (?:is )?full\b"),
     sign(
         ExecFormat,
-        r"exec format error|cannot execute binary file|bad ELF interpreter|wrong ELF class|not a dynamic executable",
+        r"exec format error|rosetta error: failed to open elf|qemu-\w+: could not open|cannot execute binary file|bad ELF interpreter|wrong ELF class|not a dynamic executable",
     ),
     sign(
         CommandNotFound,
@@ -112,7 +112,7 @@ const SIGNS: &[Sign] = &[
     ),
     sign(
         AuthFailed,
-        r"(?:password|pam|peer|ident|ldap|md5|scram\S*|gssapi) authentication failed|authentication (?:failed|failure|error|required)\b|access denied for user|\bWRONGPASS\b|\bNOAUTH\b|invalid (?:username|password|credentials|api[ _-]?key)|login failed for user|ORA-01017|ORA-28000|ACCESS_REFUSED|\b401 (?:client error: )?unauthorized|status(?:[ _]?code)?[ =:\x22]+401\b|bad user ?name or password|not authori[sz]ed to|SASL authentication|Unauthenticated\b|no pg_hba\.conf entry|role \x22[^\x22]+\x22 does not exist|database \x22[^\x22]+\x22 does not exist|unknown database '|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|bad credentials|403 (?:client error: )?forbidden|SecurityTokenInvalid|connection refused[:,] (?:not authori|bad user)",
+        r"(?:password|pam|peer|ident|ldap|md5|scram\S*|gssapi) authentication failed|authentication (?:failed|failure|error|required)\b|access denied for user|\bWRONGPASS\b|\bNOAUTH\b|invalid (?:username|password|credentials|api[ _-]?key)|login failed for user|ORA-01017|ORA-28000|ACCESS_REFUSED|\b401 (?:client error: )?unauthorized|status(?:[ _]?code)?[ =:\x22]+401\b|bad user ?name or password|not authori[sz]ed to|SASL authentication|Unauthenticated\b|no pg_hba\.conf entry|role \x22[^\x22]+\x22 does not exist|database \x22[^\x22]+\x22 does not exist|unknown database '|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|bad credentials|403 (?:client error: )?forbidden|SecurityTokenInvalid|connection refused[:,] (?:not authori|bad user)|username or password not allowed|authori[sz]ation violation|unable to authenticate\b|security_exception|AuthenticationException|AuthenticationError\b|(?:un)?authori[sz]ed?Exception|authentication (?:was )?(?:rejected|unsuccessful)|user (?:name )?(?:or|and) password .{0,20}(?:incorrect|invalid|wrong|not (?:valid|accepted))|(?:incorrect|wrong) (?:user ?name|password|credentials)|invalid (?:auth|access|bearer|jwt|refresh)? ?token|token (?:is |has )?expired|code: 18\b.{0,60}auth|\bauth(?:entication)? failed\b|failed to authenticate|could not authenticate|login incorrect|\b535 |5\.7\.8 |ORA-01005|sasl auth|SCRAM-SHA.{0,40}(?:fail|error)|invalid_grant|invalid_client|AADSTS\d+",
     ),
     sign(
         DependencyNotReady,

@@ -208,6 +208,15 @@ static WORTH: LazyLock<Option<Regex>> = LazyLock::new(|| {
         "disconnect",
         "not ready",
         "not listening",
+        "authori",
+        "authent",
+        "violation",
+        "password",
+        "credential",
+        "login",
+        "token",
+        "rosetta",
+        "addrinuse",
     ];
     let pattern: Vec<String> = words.iter().map(|word| regex::escape(word)).collect();
     RegexBuilder::new(&pattern.join("|")).case_insensitive(true).unicode(false).build().ok()

@@ -1,7 +1,7 @@
 //! What a container depends on, from its spec: environment, arguments, ConfigMaps, wait scripts, probes of other hosts.
 //!
-//! Values of Secrets are never read: a variable that comes from one is only known to exist. What is declared need not be
-//! dialled, so every candidate carries where it comes from.
+//! A variable that comes from a Secret is only known to exist, unless Secrets were asked to be read: then it is known where it
+//! leads. What is declared need not be dialled, so every candidate carries where it comes from.
 
 use std::sync::LazyLock;
 
@@ -10,6 +10,7 @@ use regex::Regex;
 use super::facts::wire::KeyRef;
 use super::run::{Examined, Run};
 use super::scripts;
+use super::secrets::Lead;
 
 /// A variable of a container's environment, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,6 +149,9 @@ pub(super) fn declared(pod: &Examined<'_>, run: &Run<'_>) -> Vec<Candidate> {
             push(found.host, found.port, found.scheme, variable.source.clone(), 3);
         }
     }
+    for (found, source) in of_secrets(pod, run, &variables) {
+        push(found.host, found.port, found.scheme, source, 3);
+    }
     for probe in [&spec.liveness_probe, &spec.readiness_probe, &spec.startup_probe].into_iter().flatten() {
         let host = probe
             .http_get
@@ -167,12 +171,83 @@ pub(super) fn declared(pod: &Examined<'_>, run: &Run<'_>) -> Vec<Candidate> {
         };
         for (key, text) in map.data.iter().filter(|(_, text)| text.len() <= LONGEST) {
             let code: Vec<&str> = text.lines().filter(|l| !l.trim_start().starts_with(['#', ';'])).collect();
-            for found in endpoints(&code.join("\n")) {
+            let code = code.join("\n");
+            for found in endpoints(&code).into_iter().chain(super::files::pairs(&code)) {
                 push(found.host, found.port, found.scheme, format!("ConfigMap {} key {key}", map.metadata.name), 1);
             }
         }
     }
     out
+}
+
+/// Addresses in variables that come from Secrets, where those were read: `env DATABASE_URL from Secret db key url`.
+fn of_secrets(pod: &Examined<'_>, run: &Run<'_>, variables: &[Variable]) -> Vec<(Address, String)> {
+    let spec = run.container.spec;
+    let of = |name: &str| pod.case.facts.secrets.get(&(pod.namespace().to_owned(), name.to_owned()));
+    let mut all: Vec<(String, &Lead, String)> = Vec::new();
+    for from in &spec.env_from {
+        let Some(reference) = &from.secret_ref else { continue };
+        for (key, lead) in of(&reference.name).into_iter().flat_map(|s| &s.leads) {
+            all.push((format!("{}{key}", from.prefix), lead, format!("Secret {} key {key}", reference.name)));
+        }
+    }
+    for variable in &spec.env {
+        let Some(reference) = variable.value_from.as_ref().and_then(|f| f.secret_key_ref.as_ref()) else { continue };
+        if let Some(lead) = of(&reference.name).and_then(|s| s.leads.get(&reference.key)) {
+            let source = format!("env {} from Secret {} key {}", variable.name, reference.name, reference.key);
+            all.push((variable.name.clone(), lead, source));
+        }
+    }
+    let mut out = Vec::new();
+    for (name, lead, source) in &all {
+        let named = scheme_of_name(name).map(str::to_owned);
+        match lead {
+            Lead::Port(_) => {}
+            Lead::Addresses(found) => out.extend(found.iter().map(|address| {
+                let scheme = address.scheme.clone().or_else(|| named.clone());
+                (Address { scheme, ..address.clone() }, source.clone())
+            })),
+            Lead::Host(host) => {
+                let Some(prefix) = host_prefix(name) else { continue };
+                // A word may be a password that is named badly: only what is known to be a host is one.
+                if !host.contains('.') && super::resolve::resolve(pod, host).service().is_none() {
+                    continue;
+                }
+                let wanted = format!("{prefix}PORT");
+                let of_secret = all.iter().find_map(|(name, lead, _)| match lead {
+                    Lead::Port(port) if name.eq_ignore_ascii_case(&wanted) => Some(*port),
+                    _ => None,
+                });
+                let of_variable =
+                    || variables.iter().find(|v| v.name.eq_ignore_ascii_case(&wanted))?.value.trim().parse().ok();
+                out.push((
+                    Address { host: host.clone(), port: of_secret.or_else(of_variable), scheme: named },
+                    source.clone(),
+                ));
+            }
+        }
+    }
+    out
+}
+
+/// What stands before `HOST` in a variable's name, in upper case.
+fn host_prefix(name: &str) -> Option<String> {
+    let upper = name.to_ascii_uppercase();
+    let words = [
+        "HOSTNAME",
+        "HOST",
+        "ADDRESS",
+        "ADDR",
+        "SERVERS",
+        "SERVER",
+        "ENDPOINTS",
+        "ENDPOINT",
+        "BROKERS",
+        "HOSTS",
+        "MASTER",
+        "NODES",
+    ];
+    words.iter().find_map(|word| upper.strip_suffix(word)).map(str::to_owned)
 }
 
 /// Addresses of one variable: its value's, or its value as a host with the port of its pair.
@@ -308,6 +383,18 @@ pub(super) fn endpoints(text: &str) -> Vec<Address> {
             {
                 push(host.as_str(), Some(number), None);
             }
+        }
+    }
+    out
+}
+
+/// Hosts and ports that a text names: in URLs, connection strings and lists, and in settings beside each other.
+pub fn addresses(text: &str) -> Vec<(String, Option<u16>)> {
+    let mut out: Vec<(String, Option<u16>)> = Vec::new();
+    for found in endpoints(text).into_iter().chain(super::files::pairs(text)) {
+        let new = (found.host, found.port);
+        if !out.contains(&new) {
+            out.push(new);
         }
     }
     out
@@ -453,7 +540,7 @@ const DRIVERS: &[(&str, &[&str])] = &[
     ("mongodb", &["mongo"]),
     ("amqp", &["amqp", "rabbitmq", "pika"]),
     ("kafka", &["kafka"]),
-    ("elasticsearch", &["elasticsearch", "opensearch", "elastic.co"]),
+    ("elasticsearch", &["elasticsearch", "opensearch", "elastic.co", "elastic_transport", "@elastic/"]),
     ("cassandra", &["cassandra", "scylla"]),
     ("memcached", &["memcache"]),
     ("nats", &["nats.io", "nats:"]),
@@ -472,10 +559,43 @@ pub(super) fn families(text: &str) -> Vec<&'static str> {
     DRIVERS.iter().filter(|(_, words)| words.iter().any(|w| lower.contains(w))).map(|(family, _)| *family).collect()
 }
 
-/// The family of a scheme or a port.
+/// The family of a scheme, which is the driver's own, or else of a port: `postgres://db:6432` is PostgreSQL, `http://x:9200`
+/// Elasticsearch.
 pub(super) fn family(scheme: Option<&str>, port: Option<u16>) -> Option<&'static str> {
-    let port = port.or_else(|| port_of_scheme(scheme?))?;
-    DRIVERS.iter().map(|(family, _)| *family).find(|family| port_of_scheme(family) == Some(port))
+    let of_port =
+        |port: u16| DRIVERS.iter().map(|(family, _)| *family).find(|family| port_of_scheme(family) == Some(port));
+    scheme.and_then(port_of_scheme).and_then(of_port).or_else(|| of_port(port?))
+}
+
+/// Whether an address is one of what watches a program, whose absence seldom ends it: traces, metrics, error reports.
+pub(super) fn watches(candidate: &Candidate) -> bool {
+    let text = format!("{} {}", candidate.source, candidate.host).to_ascii_lowercase();
+    let words = [
+        "otel",
+        "otlp",
+        "telemetry",
+        "opentracing",
+        "tracing",
+        "jaeger",
+        "zipkin",
+        "tempo.",
+        "sentry",
+        "statsd",
+        "metrics",
+        "prometheus",
+        "pushgateway",
+        "datadog",
+        "dd_agent",
+        "dd_trace",
+        "newrelic",
+        "new_relic",
+        "apm",
+        "pyroscope",
+        "graylog",
+        "loki",
+        "fluent",
+    ];
+    words.iter().any(|word| text.contains(word))
 }
 
 #[cfg(test)]

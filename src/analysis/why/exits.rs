@@ -86,8 +86,7 @@ fn native(
     found: &mut Vec<Finding>,
 ) {
     let kinds: Vec<EvidenceKind> = run.scan.evidence.iter().map(|e| e.kind).collect();
-    let out_of_memory = kinds.iter().any(|k| matches!(k, EvidenceKind::OutOfMemory | EvidenceKind::JvmHeap));
-    if code == 134 && (out_of_memory || kinds.contains(&EvidenceKind::AppError)) {
+    if code == 134 && kinds.iter().any(|k| *k != EvidenceKind::Segfault) {
         // The runtime gave up by itself (abort): its own words are the cause, see `said`.
         return;
     }

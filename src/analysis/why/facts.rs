@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
 
+use super::secrets::{self, Lead};
 use super::time;
 use crate::source::observe::{Content, Observed};
 use wire::{Bare, Claim, ConfigMap, Job, Node, Pod};
@@ -16,6 +17,8 @@ use wire::{Bare, Claim, ConfigMap, Job, Node, Pod};
 /// Namespace and name.
 pub type Key = (String, String);
 
+/// When a policy was changed last, as an annotation of it in a snapshot.
+const CHANGED_AT: &str = "netcheck/changed-at";
 /// Bytes of ConfigMaps that are kept, all together.
 const CONFIG_BYTES: usize = 64 << 20;
 /// Events that are kept for one object.
@@ -49,11 +52,13 @@ pub struct Written {
     pub changed: Option<i64>,
 }
 
-/// A Secret: never its values.
+/// A Secret: never its values, and where they lead only if they may be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretKeys {
     /// Keys.
     pub keys: BTreeSet<String>,
+    /// By key, the addresses that a value names; nothing else of it is kept.
+    pub(super) leads: BTreeMap<String, Lead>,
 }
 
 /// A ReplicaSet, for the age of a rollout.
@@ -94,8 +99,10 @@ pub struct Facts {
     pub daemon_sets: BTreeSet<String>,
     /// Whether a kind was given at all, so that an object that isn't there is known not to exist.
     pub kinds: BTreeSet<String>,
-    /// The newest time in the objects.
+    /// The newest time in the objects, or the clock's where they are a live cluster's.
     pub now: i64,
+    /// Whether values of Secrets may be read, for the addresses in them.
+    pub read_secrets: bool,
     config_bytes: usize,
     default_namespace: String,
 }
@@ -284,7 +291,16 @@ impl Facts {
         let mut keys: BTreeSet<String> = secret.data_keys.into_iter().collect();
         keys.extend(secret.data.into_keys());
         keys.extend(secret.string_data.into_keys());
-        self.secrets.insert(self.key(&secret.metadata), SecretKeys { keys });
+        let mut leads = BTreeMap::new();
+        if self.read_secrets
+            && let Some(open) = read::<wire::OpenSecret>(content)
+        {
+            for (key, value) in &open.data {
+                leads.extend(secrets::decoded(value).and_then(|text| Some((key.clone(), secrets::lead(&text)?))));
+            }
+            leads.extend(open.string_data.iter().filter_map(|(key, text)| Some((key.clone(), secrets::lead(text)?))));
+        }
+        self.secrets.insert(self.key(&secret.metadata), SecretKeys { keys, leads });
     }
 
     fn policy(&mut self, kind: &str, content: Content<'_>) {
@@ -297,7 +313,9 @@ impl Facts {
                 .iter()
                 .filter(|f| f.subresource != "status")
                 .filter_map(|f| time::parse(f.time.as_deref()?))
-                .max(),
+                .max()
+                // A snapshot keeps the newest of them alone.
+                .or_else(|| time::parse(meta.annotations.get(CHANGED_AT)?)),
         };
         self.now = self.now.max(written.changed.or(written.created).unwrap_or_default());
         let namespace = match kind {

@@ -4,6 +4,7 @@ use super::cause::{Cause, Confidence};
 use super::facts::Key;
 use crate::analysis::fix::Proposal;
 use crate::analysis::logs::scrub;
+use crate::model::query::Target as Asked;
 use crate::reach::Check;
 use crate::source::{Diagnostic, FieldPath, Origin};
 
@@ -22,6 +23,8 @@ pub enum ProofKind {
     Policy,
     /// Lengths and orders of times.
     Time,
+    /// Packets that were sent.
+    Probe,
 }
 
 impl ProofKind {
@@ -34,6 +37,7 @@ impl ProofKind {
             Self::Spec => "spec",
             Self::Policy => "policy",
             Self::Time => "time",
+            Self::Probe => "probe",
         }
     }
 }
@@ -131,6 +135,8 @@ pub struct Network {
     pub policies: Vec<PolicyPlace>,
     /// The policies' own lines.
     pub diagnostics: Vec<Diagnostic>,
+    /// What it is to the evaluator.
+    pub asked: Option<Asked>,
     /// The check.
     pub check: Option<Check>,
     /// Edits that were evaluated again and found to work.

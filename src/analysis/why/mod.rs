@@ -14,7 +14,9 @@ pub mod cause;
 mod depend;
 mod exits;
 pub mod facts;
+mod files;
 mod finding;
+mod leads;
 mod network;
 mod probes;
 mod rank;
@@ -22,15 +24,22 @@ mod resolve;
 mod run;
 mod said;
 mod scripts;
+mod secrets;
 pub mod select;
 mod state;
 mod time;
+mod wants;
 
 use std::collections::BTreeMap;
 
 pub use cause::{Cause, Confidence};
+pub use depend::addresses;
 pub use finding::{Culprit, Finding, Network, PolicyPlace, Proof, ProofKind, Target};
+pub use leads::{Leads, leads};
+pub use scripts::{Dialled, dialled, expand};
 pub use select::{Scope, Subject};
+pub use time::parse as seconds;
+pub use wants::{LogOf, Wants};
 
 use crate::policy::Profile;
 use crate::reach::Evaluator;

@@ -99,6 +99,21 @@ pub(super) fn liveness(pod: &Examined<'_>, run: &Run<'_>, found: &mut Vec<Findin
         );
         return;
     }
+    if let Some((speaks, wants)) = other_scheme(message) {
+        found.push(
+            finding(
+                Cause::LivenessWrong,
+                8,
+                format!("the {field} asks in {wants}, and container {} speaks {speaks}", run.name()),
+                format!("{path}.httpGet.scheme"),
+            )
+            .advise(
+                format!("set {path}.httpGet.scheme to {speaks}"),
+                "the kubelet restarts a container whose probe fails, however well it works",
+            ),
+        );
+        return;
+    }
     if let Some(what) = broken_command(message) {
         found.push(
             finding(
@@ -233,7 +248,8 @@ pub(super) fn listening(text: &str) -> Vec<i64> {
             "bound to",
         ];
         let Some(at) = said.iter().filter_map(|w| lower.find(w)).min() else { continue };
-        if lower.contains("error") || lower.contains("fail") || lower.contains("eaddrinuse") {
+        // UDP's ports are others.
+        if lower.contains("error") || lower.contains("fail") || lower.contains("eaddrinuse") || lower.contains("udp") {
             continue;
         }
         for word in
@@ -252,6 +268,15 @@ pub(super) fn listening(text: &str) -> Vec<i64> {
 
 fn status_code(message: &str) -> Option<u16> {
     message.split("statuscode: ").nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// What the container speaks and what the probe asked in, where they differ.
+fn other_scheme(message: &str) -> Option<(&'static str, &'static str)> {
+    if message.contains("HTTP response to HTTPS client") || message.contains("first record does not look like a TLS") {
+        return Some(("HTTP", "HTTPS"));
+    }
+    let tls = message.contains("malformed HTTP") && message.contains("\\x15\\x03");
+    (tls || message.contains("HTTP request to an HTTPS server")).then_some(("HTTPS", "HTTP"))
 }
 
 fn broken_command(message: &str) -> Option<&'static str> {
@@ -316,6 +341,7 @@ mod tests {
         assert_eq!(listening("Started HTTP server on port 7000"), [7000]);
         assert_eq!(listening("LOG:  listening on IPv4 address \"0.0.0.0\", port 5432"), [5432]);
         assert_eq!(listening("Listening at: http://0.0.0.0:8000 (1)"), [8000]);
+        assert_eq!(listening("Started UDP server on port  8081"), Vec::<i64>::new());
         assert_eq!(listening("listen EADDRINUSE: address already in use :::8080"), Vec::<i64>::new());
     }
 

@@ -79,6 +79,12 @@ pub(super) fn said(pod: &Examined<'_>, run: &Run<'_>, found: &mut Vec<Finding>) 
         .iter()
         .filter(|e| e.kind != EvidenceKind::AppError && !(e.kind == EvidenceKind::Segfault && panics))
         .collect();
+    // `Aborted (core dumped)` is how it ends, whatever made it.
+    let why = |e: &&Evidence| e.kind != EvidenceKind::Segfault;
+    let telling: Vec<&Evidence> = match telling.iter().any(why) {
+        true => telling.into_iter().filter(|e| why(e)).collect(),
+        false => telling,
+    };
     let last_own = run.scan.evidence.iter().rev().find(|e| e.kind == EvidenceKind::AppError);
     // What is said last ends the run; but a wrapper ("startup failed") comes after what it wraps.
     let specific = telling.iter().rev().find(|e| match last_own {
@@ -129,6 +135,19 @@ fn finding(pod: &Examined<'_>, run: &Run<'_>, evidence: &Evidence) -> Option<Fin
             "put the program into the image, or correct the first line (`#!`) of the script and its line ends",
             "the kernel answers so for a missing interpreter or loader, too",
         ),
+        EvidenceKind::Permission if api_right(quote) => {
+            let account = match pod.pod.spec.service_account_name.as_str() {
+                "" => "default",
+                name => name,
+            };
+            base(Cause::Permission, 7, format!("container {} asks the API server for what its ServiceAccount `{account}` may not", run.name()))
+                .advise(
+                    "give the ServiceAccount a Role with the verb and resource that the line names, and a RoleBinding",
+                    "the API server answered: policies let the connection through, RBAC refused the request",
+                )
+                .shown_by(format!("kubectl auth can-i --list --as=system:serviceaccount:{}:{account} -n {}", pod.namespace(), pod.namespace()))
+                .blame("ServiceAccount", pod.namespace(), account, None)
+        }
         EvidenceKind::Permission | EvidenceKind::ReadOnlyFileSystem => permission(pod, run, evidence, base),
         EvidenceKind::AddressInUse => {
             let taken: Vec<String> = pod
@@ -211,6 +230,11 @@ fn finding(pod: &Examined<'_>, run: &Run<'_>, evidence: &Evidence) -> Option<Fin
     })
 }
 
+/// Whether it is the API server that refuses (RBAC), not the kernel.
+fn api_right(line: &str) -> bool {
+    line.contains("is forbidden: User") || line.contains("cannot ") && line.contains(" resource \"")
+}
+
 fn short(text: &str) -> String {
     scrub(text.lines().next().unwrap_or_default()).chars().take(160).collect()
 }
@@ -270,6 +294,7 @@ fn with_target(pod: &Examined<'_>, run: &Run<'_>, evidence: &Evidence, finding: 
         direction: None,
         policies: Vec::new(),
         diagnostics: Vec::new(),
+        asked: None,
         check: None,
         proposal: Default::default(),
     }));

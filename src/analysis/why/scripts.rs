@@ -43,9 +43,10 @@ pub fn dialled(words: &[String], value: &dyn Fn(&str) -> Option<String>) -> Vec<
     let mut push = |host: &str, port: Option<u16>, scheme: Option<&str>| {
         let host = host.trim_matches(['"', '\'', '[', ']']);
         if super::depend::is_host(host) && !super::depend::own(host) {
-            let new = Dialled { host: host.to_owned(), port, scheme: scheme.map(str::to_owned) };
-            if !out.contains(&new) {
-                out.push(new);
+            let scheme = scheme.map(str::to_owned);
+            match out.iter_mut().find(|known| known.host == host && known.port == port) {
+                Some(known) => known.scheme = known.scheme.take().or(scheme),
+                None => out.push(Dialled { host: host.to_owned(), port, scheme }),
             }
         }
     };
@@ -127,15 +128,19 @@ pub fn dialled(words: &[String], value: &dyn Fn(&str) -> Option<String>) -> Vec<
     for found in super::depend::endpoints(&script) {
         push(&found.host, found.port, found.scheme.as_deref());
     }
-    // What a program is given as `--db-host X --db-port Y`.
+    // What a program is given as `--db-host X --db-port Y`, `-redis.addr=X` or `-Dspring.data.redis.host=X`.
     for (at, token) in tokens.iter().enumerate() {
-        let Some(name) = token.strip_prefix("--") else { continue };
+        let name = token.trim_start_matches('-');
+        let dashes = token.len() - name.len();
+        if !(1..=2).contains(&dashes) || name.len() < 4 {
+            continue;
+        }
         let (name, value) = match name.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (name, tokens.get(at + 1).copied()),
         };
         let (Some(prefix), Some(value)) = (host_flag(name), value) else { continue };
-        let wanted = format!("--{prefix}port");
+        let wanted = format!("{}{prefix}port", &token[..dashes]);
         let port = flag(&tokens, &[&wanted]).and_then(|p| p.parse().ok());
         let (host, own) = match value.rsplit_once(':') {
             Some((host, port)) => (host, port.parse().ok()),
@@ -146,12 +151,12 @@ pub fn dialled(words: &[String], value: &dyn Fn(&str) -> Option<String>) -> Vec<
     out
 }
 
-/// What stands before `host` in a flag's name, with its dash: `db-host` gives `db-`.
+/// What stands before `host` in a flag's name, with its separator: `db-host` gives `db-`, `redis.addr` gives `redis.`.
 fn host_flag(name: &str) -> Option<&str> {
-    ["hostname", "host", "address", "addr", "server", "endpoint"]
+    ["hostname", "host", "address", "addr", "servers", "server", "endpoint", "brokers", "broker"]
         .iter()
         .find_map(|word| name.strip_suffix(word))
-        .filter(|p| p.is_empty() || p.ends_with('-'))
+        .filter(|p| p.is_empty() || p.ends_with(['-', '.', '_']))
 }
 
 /// The value of a flag: `-h db`, `-hdb`, `--host=db`, `--host db`.
@@ -244,6 +249,12 @@ mod tests {
         );
         assert_eq!(of("dockerize -wait tcp://es:9200 -timeout 1m"), db("es", Some(9200)));
         assert_eq!(of("app --db-host=$(DB_HOST) --db-port 5433"), db("pg.data", Some(5433)));
+        assert_eq!(of("serve --redis.host cache.data --redis.port 6380"), db("cache.data", Some(6380)));
+        assert_eq!(
+            of("java -Dspring.data.redis.host=cache -Dspring.data.redis.port=6380 -jar x"),
+            db("cache", Some(6380))
+        );
+        assert_eq!(of("api -nats_addr=bus.data:4222 -v"), db("bus.data", Some(4222)));
         assert_eq!(of("echo hello; exec gunicorn -b 0.0.0.0:8000 x"), Vec::new());
     }
 }

@@ -78,6 +78,25 @@ pub fn troubled(facts: &Facts, cluster: &Cluster, scope: &Scope) -> Vec<Subject>
     out
 }
 
+/// Pods that may be in trouble, from their status alone: before there is a model of the cluster to ask [`troubled`] with.
+///
+/// `names` are pods or workloads by namespace and name; without any, all of `facts`. Pods of a workload are told by their
+/// owners, or by how their names begin: a few too many do no harm.
+pub fn suspects(facts: &Facts, names: Option<&BTreeSet<Key>>) -> BTreeSet<Key> {
+    let of = |pod: &Pod, key: &Key, (namespace, name): &Key| {
+        let begins =
+            |text: &str| text.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        *namespace == key.0 && (begins(&key.1) || pod.metadata.owner_references.iter().any(|o| begins(&o.name)))
+    };
+    let wanted = |pod: &Pod, key: &Key| names.is_none_or(|names| names.iter().any(|name| of(pod, key, name)));
+    facts
+        .pods
+        .iter()
+        .filter(|(key, pod)| wanted(pod, key) && trouble(facts, pod, names.is_some()).is_some())
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
 fn trouble(facts: &Facts, pod: &Pod, named: bool) -> Option<(String, Vec<String>)> {
     let status = &pod.status;
     if status.phase == "Succeeded" || status.phase.is_empty() || (pod.metadata.deletion_timestamp.is_some() && !named) {
@@ -178,7 +197,6 @@ fn container_trouble(facts: &Facts, pod: &Pod, container: &ContainerFacts<'_>, n
     let this_run = started.map_or(i64::MAX, |at| facts.now - at);
     if let Some(last) = &status.last_state.terminated
         && (last.exit_code != 0 || restarts_on_success)
-        && container.place != Place::Init
     {
         let length = length_of(last).unwrap_or(0);
         // One stumble on the way up is over once it has run clearly longer than before; a habit needs a clean run.

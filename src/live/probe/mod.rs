@@ -243,7 +243,7 @@ impl Session {
 }
 
 /// Ctrl-C, or a request to end.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

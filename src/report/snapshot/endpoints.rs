@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::analysis::why::{addresses, dialled};
+
 /// `scheme://[user[:password]@]host[:port]`, which may be a list of hosts (Kafka, MongoDB).
 static URL: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)\b([a-z][a-z0-9+.-]*)://(?:[^\s/@]*@)?((?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?(?:,(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?)*)").ok()
@@ -85,6 +87,14 @@ pub(super) fn of(name: &str, value: &str) -> Vec<String> {
             add(&mut out, host.as_str().to_owned());
         }
     }
+    for (host, port) in addresses(value) {
+        let Some(port) = port.filter(|_| is_host(&host)) else { continue };
+        out.retain(|known| *known != host);
+        let known = |known: &String| split(known).is_some_and(|(h, _)| h == host);
+        if !out.iter().any(known) {
+            add(&mut out, format!("{host}:{port}"));
+        }
+    }
     let words = name.to_ascii_lowercase();
     let named = |ends: &[&str]| ends.iter().any(|end| words.ends_with(end));
     if out.is_empty() && named(&["port"]) && port_of(value).is_some() {
@@ -101,6 +111,50 @@ pub(super) fn of(name: &str, value: &str) -> Vec<String> {
         }
     }
     out
+}
+
+/// What a command dials, as the shortest command that dials the same: `nc -z db 5432`. Variables stay variables.
+pub(super) fn commands(words: &[String]) -> Vec<String> {
+    const VARIABLE: &str = "netcheck-variable-";
+    let named = |name: &str| Some(format!("{VARIABLE}{name}"));
+    let text = words.join(" ");
+    let waits = ["until ", "while ", "for "].iter().find(|word| text.contains(*word)).copied().unwrap_or_default();
+    let mut out = Vec::new();
+    for dialled in dialled(words, &named) {
+        let host = match dialled.host.strip_prefix(VARIABLE) {
+            Some(name) => format!("${{{name}}}"),
+            None if dialled.host.contains(VARIABLE) || !is_host(&dialled.host) => continue,
+            None => dialled.host,
+        };
+        let command = match (dialled.port, dialled.scheme.as_deref()) {
+            (Some(port), _) => format!("nc -z {host} {port}"),
+            (None, Some("dns")) => format!("nslookup {host}"),
+            (None, Some("postgres")) => format!("pg_isready -h {host}"),
+            (None, Some("mysql")) => format!("mysqladmin -h {host}"),
+            (None, Some("redis")) => format!("redis-cli -h {host}"),
+            (None, Some("mongodb")) => format!("mongosh --host {host}"),
+            _ => continue,
+        };
+        add(&mut out, format!("{waits}{command}"));
+    }
+    out
+}
+
+/// Flags that say how much memory a JVM may use: they are no secret, and tell why it was killed.
+pub(super) fn heap_flags(text: &str) -> Vec<&str> {
+    let sized = |rest: &str| {
+        let digits = rest.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G', 't', 'T']);
+        !digits.is_empty() && digits.len() < 16 && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    };
+    text.split_whitespace()
+        .map(|word| word.trim_matches(['"', '\'']))
+        .filter(|word| {
+            ["-Xmx", "-Xms", "-XX:MaxHeapSize=", "-XX:MaxRAMPercentage="]
+                .iter()
+                .any(|flag| word.strip_prefix(flag).is_some_and(sized))
+        })
+        .take(8)
+        .collect()
 }
 
 fn add(out: &mut Vec<String>, endpoint: String) {
@@ -175,7 +229,19 @@ fn default_port(scheme: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{commands, heap_flags, of};
+
+    #[test]
+    fn of_a_command_what_it_dials_is_kept() {
+        let kept = |script: &str| commands(&["sh".to_owned(), "-c".to_owned(), script.to_owned()]).join("; ");
+        assert_eq!(kept("until nc -z -w 2 db.data 5432; do sleep 1; done"), "until nc -z db.data 5432");
+        assert_eq!(kept("PGPASSWORD=hunter2 pg_isready -h $DB_HOST -U admin"), "pg_isready -h ${DB_HOST}");
+        assert_eq!(kept("mysql -uroot -phunter2 -e x"), "");
+        assert_eq!(
+            heap_flags("-Xms1g -Xmx2g -Dpassword=hunter2 -XX:MaxRAMPercentage=90.0"),
+            ["-Xms1g", "-Xmx2g", "-XX:MaxRAMPercentage=90.0"]
+        );
+    }
 
     #[test]
     fn only_host_and_port_are_kept() {
@@ -187,6 +253,8 @@ mod tests {
             ("MONGO", "mongodb://u:p@a:27017,b:27018/x", "a:27017 b:27018"),
             ("DSN", "root:hunter2@tcp(mysql:3306)/app", "mysql:3306"),
             ("DSN", "host=db port=5432 user=me password=hunter2", "db:5432"),
+            ("DSN", "Server=tcp:sql.data,1433;User Id=sa;Password=hunter2", "sql.data:1433"),
+            ("app.ini", "[redis]\nhost = cache\nport = 6380\npassword = hunter2", "cache:6380"),
             ("REDIS_HOST", "redis", "redis"),
             ("REDIS_PORT", "6379", "6379"),
             ("API", "[fd00::1]:8080", "[fd00::1]:8080"),

@@ -14,7 +14,7 @@ pub(super) enum Keep {
     Variables,
     /// Arguments: where they lead.
     Leads,
-    /// The first word of a command.
+    /// The first word of a command, and where it leads.
     Command,
     /// Values by key: where they lead.
     Values,

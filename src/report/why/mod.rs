@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::check::{API_VERSION, Facts, FixResult};
 use crate::analysis::why::{Diagnosis, Finding, Network, PolicyPlace};
+use crate::source::unread::Unread;
 
 pub use text::{Drawing, render};
 
@@ -28,6 +29,19 @@ pub struct WhyReport {
     pub findings: Vec<FindingResult>,
     /// Pods in trouble without a cause that could be found.
     pub unexplained: Vec<UnexplainedResult>,
+    /// What may not be read of the cluster, and what that means.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<UnreadResult>,
+}
+
+/// Something that may not be read.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnreadResult {
+    /// What.
+    pub what: String,
+    /// What it means for the answer.
+    pub consequence: String,
 }
 
 /// A cause.
@@ -74,7 +88,7 @@ pub struct FindingResult {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EvidenceResult {
-    /// `status`, `event`, `log`, `spec`, `policy`, `time`.
+    /// `status`, `event`, `log`, `spec`, `policy`, `time`, `probe`.
     pub kind: String,
     /// Where it stands.
     pub at: String,
@@ -160,7 +174,7 @@ pub struct UnexplainedResult {
 }
 
 /// The machine-readable answer.
-pub fn report(facts: Facts<'_>, cni: &str, now: i64, diagnosis: &Diagnosis) -> WhyReport {
+pub fn report(facts: Facts<'_>, cni: &str, now: i64, diagnosis: &Diagnosis, unread: &[Unread]) -> WhyReport {
     WhyReport {
         api_version: API_VERSION.to_owned(),
         kind: "WhyReport".to_owned(),
@@ -172,6 +186,10 @@ pub fn report(facts: Facts<'_>, cni: &str, now: i64, diagnosis: &Diagnosis) -> W
             .unexplained
             .iter()
             .map(|(pod, state)| UnexplainedResult { pod: format!("{}/{}", pod.0, pod.1), state: state.clone() })
+            .collect(),
+        unread: unread
+            .iter()
+            .map(|u| UnreadResult { what: u.what.clone(), consequence: u.consequence.clone() })
             .collect(),
     }
 }

@@ -32,7 +32,7 @@ pub(super) const RULES: &[Rule] = &[
     by("Go resolver", sure(DnsTimeout, r"(?:dial|read|write) (?:udp|tcp)[46]? \S*:53: .*?(?:timeout|timed out)")),
     sure(
         DnsTimeout,
-        r"temporary failure (?:in name resolution|resolving)|\bEAI_AGAIN\b|host not found, try again|\[errno -3\]|\berror -3 connecting|gaierror.{0,3}\(-3,|getaddrinfo\b.{0,60}(?:try again|ETIMEDOUT|timed out)|(?:address information|name lookup|resolver?|resolution|error): try again",
+        r"temporary failure (?:in name resolution|resolving)|\bEAI_AGAIN\b|host not found, try again|\[errno -3\]|\berror -3 connecting|gaierror.{0,3}\(-3,|getaddrinfo\b.{0,60}(?:try again|ETIMEDOUT|timed out)|(?:address information|name lookup|resolver?|resolution|error|to address): try again",
     ),
     by(
         ".NET",
@@ -57,6 +57,10 @@ pub(super) const RULES: &[Rule] = &[
         r"\bENOTFOUND\b|name or service not known|name does not resolve|nodename nor servname|no address associated with (?:host)?name|no such host|non-existing domain|non-existent domain|\bERROR_NXDOMAIN\b|[:,] ?:?nxdomain\b|\(nxdomain\)|can't find \S+: NXDOMAIN|dns query name does not exist|domain name not found|query failed with NXDOMAIN|response code NXDOMAIN|dns nx status|\[errno -[25]\]|\berror -[25] connecting|could not be resolved \(3: |dns: name does not exist|no records? found for query|dns_probe_finished_nxdomain|Resolv::ResolvError|could not resolve hostname \S+: (?:unknown|no)",
     ),
     by("MySQL client", sure(DnsNxdomain, r"unknown (?:mysql|mariadb) server host .{1,255}?\(-[25]\)")),
+    likely(
+        DnsNxdomain,
+        r"(?:cannot|can't|could not|couldn't|unable to|failed to|failure to|error) (?:resolv(?:e|ing)|look(?:ing)? ?up) (?:the )?(?:dns |host ?|host)?(?:name |address |domain |for )*['\x22`]?[a-z0-9_-]+(?:\.[a-z0-9_-]+)+\.?['\x22`]?(?:$|[\s,.;!)]|:\d|: )",
+    ),
     by("Node dns", likely(DnsNxdomain, r"\bquery[a-z]* (?:ENODATA|ENONAME)")),
     by(
         "Java",

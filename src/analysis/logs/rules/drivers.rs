@@ -10,7 +10,7 @@ pub(super) const RULES: &[Rule] = &[
         "MongoDB driver",
         likely(
             Timeout,
-            r"server selection (?:timed out|timeout|error)|ServerSelectionTimeout|MongoTimeoutError|timed out after \d+ ?ms while waiting (?:to connect|for a server)|timed out while waiting for a server|selecting a server using|buffering timed out after|no servers found yet|MongoNetworkTimeout|connection .{0,80}timed out",
+            r"server selection (?:timed out|timeout|error)|ServerSelectionTimeout|MongoTimeoutError|timed out after \d+ ?ms while waiting (?:to connect|for a server)|timed out while waiting for a server|selecting a server using|buffering timed out after|no servers found yet|MongoNetworkTimeout",
         ),
     ),
     by(
@@ -90,7 +90,7 @@ pub(super) const RULES: &[Rule] = &[
         "wait-for-it.sh",
         likely(
             Timeout,
-            r"timeout occurred after waiting|timed out after \S+ (?:seconds? )?waiting|timed out waiting for \S+|gave up waiting|operation timed out$",
+            r"timeout occurred after waiting|timeout reached before the port|timed out after \S+ (?:seconds? )?waiting|timed out waiting for \S+|gave up waiting|operation timed out$",
         ),
     ),
     by("pg_isready", likely(Timeout, r"\S+:\d+ - no response|\bno response$|\bno attempt$")),

@@ -78,6 +78,7 @@ pub(super) const RULES: &[Rule] = &[
         Refused,
         r"connection (?:was )?refused|\bECONNREFUSED\b|\(111: |errno[:=] ?-?111\b|\berror:? 111\b|connect_?refused|refused (?:the |our )?connection|connection has been refused|destination port unreachable|port unreachable|WSAECONNREFUSED|refused to connect",
     ),
+    by("curl", sure(Timeout, r"curl: \(28\)|cURL error 28\b")),
     by(
         "curl",
         likely(Refused, r"failed to connect to \S+ port \d+.{0,40}(?:couldn't|could not|couldn.t) connect to server"),
@@ -172,6 +173,7 @@ pub(super) const RULES: &[Rule] = &[
             r"connect[_ ]error:[_ ](?:110|connection timed out)|reset reason: connection timeout|upstream_reset_before_response_started\{connection_timeout|Layer4 timeout",
         ),
     ),
+    by("gRPC", likely(Timeout, r"failed to connect to remote host: (?:connection )?time(?:out occurred|d out)")),
     by("nginx", sure(Timeout, r"upstream timed out|\((?:110|145|60): ")),
     by(
         "MySQL client",
@@ -200,7 +202,7 @@ pub(super) const RULES: &[Rule] = &[
     by("ODBC", sure(Timeout, r"error code 0x(?:6E|274C)\b")),
     sure(
         Timeout,
-        r"\bETIMEDOUT\b|connect(?:ion|ing|ed)? (?:attempt )?(?:has )?timed[ -]?out\b|connect timeout error|connect(?:ion)? timed out|connection to \S+ timed out|timed? ?out (?:while )?(?:connecting|dialing|trying to connect)|timed out (?:while )?(?:waiting for|opening|establishing) (?:a |the )?(?:tcp |new )?connection\b|errno[:=] ?-?110\b|\berror:? 110\b|WSAETIMEDOUT|could not connect .{0,120}: (?:connection |operation )?timed out|\bcannot connect to \S+: timed out|\boperation timed out\b|read timed out|HTTP connect timed out|^ncat: timeout|nc: timed out|connecttimeout error|socket timed out|connect: timeout",
+        r"\bETIMEDOUT\b|connect(?:ion|ing|ed)? (?:attempt )?(?:has )?timed[ -]?out\b|connect timeout error|connect(?:ion)? timed out|connection to \S+ timed out|timed? ?out (?:while )?(?:connecting|dialing|trying to connect)|timed out (?:while )?(?:waiting for|opening|establishing) (?:a |the )?(?:tcp |new )?connection\b|errno[:=] ?-?110\b|\berror:? 110\b|WSAETIMEDOUT|could not connect .{0,120}: (?:connection |operation )?timed out|\bcannot connect to \S+: timed out|\boperation timed out\b|read timed out|HTTP connect timed out|^ncat: timeout|nc: timed out|connecttimeout error|socket timed out|connect: timeout|connect(?:ion)? time-?out (?:to|for|after|on)\b|connection #\d+ timeout after|read timeout reached",
     ),
     // reset
     by(

@@ -103,6 +103,8 @@ pub struct PodSpec {
     /// Node it runs on.
     #[serde(deserialize_with = "null_as_default")]
     pub node_name: String,
+    /// ServiceAccount; empty is `default`.
+    pub service_account_name: String,
     /// Labels that its node must have.
     #[serde(deserialize_with = "null_as_default")]
     pub node_selector: BTreeMap<String, String>,
@@ -667,6 +669,18 @@ pub struct Secret {
     /// Keys, with values that are passed over.
     #[serde(deserialize_with = "null_as_default")]
     pub string_data: BTreeMap<String, serde::de::IgnoredAny>,
+}
+
+/// The same with its values, for whoever was told to read them.
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OpenSecret {
+    /// Values in base64.
+    #[serde(deserialize_with = "null_as_default")]
+    pub data: BTreeMap<String, String>,
+    /// Values as they are.
+    #[serde(deserialize_with = "null_as_default")]
+    pub string_data: BTreeMap<String, String>,
 }
 
 /// core/v1 PersistentVolumeClaim.

@@ -1,14 +1,20 @@
 //! `netcheck why`: what is wrong with pods that crash-loop or hang.
 
+#[cfg(feature = "live")]
+mod cluster;
+mod files;
+#[cfg(feature = "live")]
+mod packets;
+#[cfg(feature = "live")]
+mod watch;
+
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use super::input::Input;
 use super::{Exit, Output, input};
 use crate::analysis::why::facts::{Facts, Key};
-use crate::analysis::why::{Case, ContainerLog, Logs, Scope, Subject, diagnose, select};
+use crate::analysis::why::{Case, Cause, Confidence, Diagnosis, Logs, Scope, diagnose, select};
 use crate::cli::{Format, Global, WhyArgs};
 use crate::model::query::{Kind, ObjectSpec};
 use crate::model::{Cluster, WorkloadRef};
@@ -16,39 +22,95 @@ use crate::policy::Profile;
 use crate::reach::Evaluator;
 use crate::report::{check, why};
 use crate::source::observe::Observer;
+use crate::source::unread::{Gravity, Unread};
 use crate::source::{Loader, Options};
 
-/// Bytes of a log that are read: its end, where it says why it ended.
-const LOG_BYTES: u64 = 4 << 20;
-/// Bytes of a log's start, where it says whom it dials.
-const HEAD_BYTES: u64 = 1 << 18;
+#[cfg(feature = "live")]
+pub(super) use cluster::read_logs;
+
+/// What a diagnosis works on, read.
+struct Reading {
+    input: Input,
+    facts: Facts,
+    /// None where none were given.
+    logs: Option<Logs>,
+}
 
 /// Finds the causes and prints them.
 pub(super) fn run(global: &Global, args: &WhyArgs, output: &mut Output) -> Exit {
-    let namespace = global.namespace.clone().unwrap_or_else(|| "default".to_owned());
-    let facts = Arc::new(Mutex::new(Facts::new(&namespace)));
-    let shared = Arc::clone(&facts);
-    let observer = Observer::in_order(move |object| {
-        if let Ok(mut facts) = shared.lock() {
-            facts.add(object);
-        }
-    });
-    if global.filename.is_empty() {
-        output.error("no objects to read");
-        output.help("give a dump with -f PATH, and the pods' logs with --logs DIR");
-        return Exit::Error;
+    #[cfg(feature = "live")]
+    if args.probe.live
+        && let Err(exit) = super::probe::sensible(global, output)
+    {
+        return exit;
     }
+    if args.watch {
+        #[cfg(feature = "live")]
+        return watch::run(global, args, output);
+        #[cfg(not(feature = "live"))]
+        {
+            output.error("--watch needs a cluster, and this program was built without what reads one");
+            return Exit::Error;
+        }
+    }
+    if global.filename.is_empty() {
+        #[cfg(feature = "live")]
+        return of_cluster(global, args, output);
+        #[cfg(not(feature = "live"))]
+        {
+            output.error("no objects to read");
+            output.help("give a dump with -f PATH, and the pods' logs with --logs DIR");
+            return Exit::Error;
+        }
+    }
+    let namespace = global.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    let (facts, observer) = observed(&namespace, args);
     let options = Options { observer: Some(observer), ..input::options(global, global.namespace.clone()) };
     let mut loader = Loader::new(options);
     for path in &global.filename {
         loader.path(path);
     }
     let raw = input::from_files(loader, global, output);
-    let Some(mut input) = raw.and_then(|raw| raw.build(true, global, output)) else { return Exit::Error };
-    let facts = match facts.lock() {
-        Ok(mut facts) => std::mem::take(&mut *facts),
-        Err(_) => return Exit::Error,
-    };
+    let Some(input) = raw.and_then(|raw| raw.build(true, global, output)) else { return Exit::Error };
+    let reading = Reading { input, facts: taken(&facts), logs: None };
+    answer(reading, global, args, output)
+}
+
+#[cfg(feature = "live")]
+fn of_cluster(global: &Global, args: &WhyArgs, output: &mut Output) -> Exit {
+    if args.logs.is_some() {
+        output.error("--logs goes with -f: logs of a cluster are read from it");
+        return Exit::Error;
+    }
+    let Some(session) = super::cluster::connect(global, output) else { return Exit::Error };
+    match cluster::read(&session, global, args, output) {
+        Some(reading) => answer(reading, global, args, output),
+        None => Exit::Error,
+    }
+}
+
+/// Facts that fill as objects pass by.
+fn observed(namespace: &str, args: &WhyArgs) -> (Arc<Mutex<Facts>>, Observer) {
+    let mut facts = Facts::new(namespace);
+    facts.read_secrets = args.read_secrets;
+    let facts = Arc::new(Mutex::new(facts));
+    let shared = Arc::clone(&facts);
+    let observer = Observer::in_order(move |object| {
+        if let Ok(mut facts) = shared.lock() {
+            facts.add(object);
+        }
+    });
+    (facts, observer)
+}
+
+/// The facts so far.
+fn taken(facts: &Mutex<Facts>) -> Facts {
+    facts.lock().map(|mut facts| std::mem::take(&mut *facts)).unwrap_or_default()
+}
+
+/// Diagnoses what was read, and prints the answer.
+fn answer(reading: Reading, global: &Global, args: &WhyArgs, output: &mut Output) -> Exit {
+    let Reading { mut input, facts, logs } = reading;
     if global.cni.is_none()
         && input.profile.name == "generic"
         && let Some(profile) = plugin(&facts)
@@ -66,21 +128,32 @@ pub(super) fn run(global: &Global, args: &WhyArgs, output: &mut Output) -> Exit 
         }
     };
     let subjects = select::troubled(&facts, &input.cluster, &scope);
-    let logs = match args.logs.as_deref() {
-        Some(directory) => match read_logs(directory, &facts, &subjects) {
-            Ok(logs) => logs,
+    let (logs, without) = match (logs, args.logs.as_deref()) {
+        (Some(logs), _) => (logs, false),
+        (None, Some(directory)) => match files::read_logs(directory, &facts, &subjects) {
+            Ok(logs) => (logs, false),
             Err(error) => {
                 output.error(&format!("can't read the logs in `{}`: {error}", directory.display()));
                 return Exit::Error;
             }
         },
-        None => Logs::default(),
+        (None, None) => (Logs::default(), true),
     };
     let evaluator = Evaluator::new(&input.cluster, &input.policies, &input.profile);
     let case =
         Case { evaluator: &evaluator, profile: &input.profile, sources: &input.sources, facts: &facts, logs: &logs };
-    let diagnosis = diagnose(&case, &subjects);
+    let mut diagnosis = diagnose(&case, &subjects);
+    doubt(&mut diagnosis, &input.unread);
+    #[cfg(feature = "live")]
+    let packets = match args.probe.live.then(|| packets::settle(&case, &mut diagnosis, global, args, output)) {
+        Some(Err(exit)) => return exit,
+        Some(Ok(open)) => open,
+        None => false,
+    };
+    #[cfg(not(feature = "live"))]
+    let packets = false;
     let exit = match (diagnosis.findings.is_empty(), diagnosis.unexplained.is_empty()) {
+        (false, _) if packets => Exit::Unknown,
         (false, _) => Exit::No,
         (true, false) => Exit::Unknown,
         (true, true) => Exit::Yes,
@@ -94,15 +167,28 @@ pub(super) fn run(global: &Global, args: &WhyArgs, output: &mut Output) -> Exit 
                 output.text("nothing is wrong with the pods that were asked for\n");
             } else {
                 output.text(&why::render(drawn, &diagnosis, drawing));
-                if args.logs.is_none() {
+                if without {
                     output.note("note: no logs were given: write them with `kubectl logs`, and give their directory with --logs\n");
                 }
             }
             exit
         }
         Format::Json | Format::Yaml => {
-            let report = why::report(drawn, &input.profile.name, facts.now, &diagnosis);
+            let report = why::report(drawn, &input.profile.name, facts.now, &diagnosis, &input.unread);
             output.document(&report, args.output, exit)
+        }
+    }
+}
+
+/// Where policies may not be read, none can be said to be innocent.
+fn doubt(diagnosis: &mut Diagnosis, unread: &[Unread]) {
+    if unread.iter().all(|u| u.gravity == Gravity::Detail) {
+        return;
+    }
+    for finding in &mut diagnosis.findings {
+        let reached = matches!(finding.cause, Cause::SlowDependency | Cause::DependencyDown | Cause::DnsDown);
+        if finding.cause.is_policy() || reached && finding.network.is_some() {
+            finding.confidence = finding.confidence.min(Confidence::Medium);
         }
     }
 }
@@ -124,12 +210,14 @@ fn scope(
                 }
                 Some(namespace.clone())
             }
-            (false, None) => {
+            (false, None) if !global.filename.is_empty() => {
                 return Err((
                     "which pods?".to_owned(),
                     vec!["name a pod or a workload (api, deploy/api), a namespace with -n, or all with -A".to_owned()],
                 ));
             }
+            // As with kubectl: the context's namespace.
+            (false, None) => Some(namespace.to_owned()),
         };
         return Ok(Scope { namespace, pods: None });
     }
@@ -201,45 +289,4 @@ fn plugin(facts: &Facts) -> Option<Profile> {
         [one] => one.parse().ok(),
         _ => None,
     }
-}
-
-/// Logs of the pods in trouble, and of every pod of a namespace they may depend on: those that have a file.
-fn read_logs(directory: &Path, facts: &Facts, subjects: &[Subject]) -> io::Result<Logs> {
-    let mut logs = Logs::default();
-    std::fs::read_dir(directory)?;
-    if subjects.is_empty() {
-        return Ok(logs);
-    }
-    for (key, pod) in &facts.pods {
-        let containers = pod.spec.init_containers.iter().chain(&pod.spec.containers);
-        for container in containers {
-            let stem = format!("{}_{}_{}", key.0, key.1, container.name);
-            let log = ContainerLog {
-                current: read_log(&directory.join(format!("{stem}.log")))?,
-                previous: read_log(&directory.join(format!("{stem}.previous.log")))?,
-            };
-            if log.current.is_some() || log.previous.is_some() {
-                logs.0.insert((key.0.clone(), key.1.clone(), container.name.clone()), log);
-            }
-        }
-    }
-    Ok(logs)
-}
-
-/// A log: all of it, or its head and its end.
-fn read_log(path: &Path) -> io::Result<Option<String>> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let length = file.metadata()?.len();
-    let mut bytes = Vec::new();
-    if length > LOG_BYTES {
-        file.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes)?;
-        bytes.push(b'\n');
-        file.seek(SeekFrom::Start(length - (LOG_BYTES - HEAD_BYTES)))?;
-    }
-    file.take(LOG_BYTES).read_to_end(&mut bytes)?;
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()).filter(|text| !text.trim().is_empty()))
 }

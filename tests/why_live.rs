@@ -1,0 +1,310 @@
+//! `netcheck why` against a server that speaks real HTTP: the same answers as from files, with few requests and few rights.
+
+mod api_server;
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use api_server::{ApiServer, CLUSTER_POLICIES, What, program};
+use serde_json::{Value, json};
+
+/// A recorded case, or a fixture of the same shape.
+struct Case {
+    name: String,
+    directory: PathBuf,
+    answer: Value,
+}
+
+impl Case {
+    fn of(root: &Path) -> Vec<Self> {
+        let mut out: Vec<Self> = std::fs::read_dir(root)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.join("answer.yaml").is_file())
+            .map(|directory| Self {
+                name: directory.file_name().unwrap().to_string_lossy().into_owned(),
+                answer: serde_saphyr::from_str(&std::fs::read_to_string(directory.join("answer.yaml")).unwrap())
+                    .unwrap(),
+                directory,
+            })
+            .collect();
+        out.sort_by(|a, b| a.name.cmp(&b.name));
+        out
+    }
+
+    fn all() -> Vec<Self> {
+        let recorded = common::shared("real/crash").map(|root| Self::of(&root)).unwrap_or_default();
+        recorded.into_iter().chain(Self::of(Path::new("fixtures/why"))).collect()
+    }
+
+    fn dump(&self) -> PathBuf {
+        let yaml = self.directory.join("cluster.yaml");
+        if yaml.is_file() { yaml } else { self.directory.join("cluster.json") }
+    }
+
+    fn items(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.dump()).unwrap();
+        let dump: Value = match self.dump().extension().is_some_and(|e| e == "json") {
+            true => serde_json::from_str(&text).unwrap(),
+            false => serde_saphyr::from_str(&text).unwrap(),
+        };
+        dump["items"].as_array().unwrap().clone()
+    }
+
+    /// A server with the case's objects and logs, at the time of the case.
+    fn server(&self, now: i64) -> ApiServer {
+        let items = self.items();
+        let pods: Vec<(String, String, Vec<String>)> = items
+            .iter()
+            .filter(|i| i["kind"] == "Pod")
+            .map(|pod| {
+                let text = |field: &str| pod["metadata"][field].as_str().unwrap().to_owned();
+                let lists = ["initContainers", "containers"].map(|list| pod["spec"][list].as_array().cloned());
+                let names = lists.into_iter().flatten().flatten().map(|c| c["name"].as_str().unwrap().to_owned());
+                (text("namespace"), text("name"), names.collect())
+            })
+            .collect();
+        let mut server = ApiServer::start(items).with_kinds(&CLUSTER_POLICIES).with_date(&date(now));
+        for (namespace, pod, containers) in pods {
+            for container in containers {
+                for (end, previous) in [("log", false), ("previous.log", true)] {
+                    let path = self.directory.join(format!("logs/{namespace}_{pod}_{container}.{end}"));
+                    if let Ok(text) = std::fs::read(path) {
+                        server =
+                            server.with_log(&namespace, &pod, &container, previous, &String::from_utf8_lossy(&text));
+                    }
+                }
+            }
+        }
+        server
+    }
+}
+
+/// `Sat, 21 Nov 2026 04:02:57 GMT` of seconds since 1970, as `date` writes it.
+fn date(now: i64) -> String {
+    let args = ["-u", "-d", &format!("@{now}"), "+%a, %d %b %Y %H:%M:%S GMT"];
+    let run = Command::new("date").env("LC_ALL", "C").args(args).output().unwrap();
+    String::from_utf8(run.stdout).unwrap().trim().to_owned()
+}
+
+fn report(command: &mut assert_cmd::Command) -> Value {
+    let run = command.output().unwrap();
+    serde_json::from_slice(&run.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&run.stderr)))
+}
+
+fn offline(case: &Case, pod: &str) -> Value {
+    let (dump, logs) = (case.dump(), case.directory.join("logs"));
+    let mut command = program();
+    command.args(["why", pod, "-f", dump.to_str().unwrap(), "-o", "json"]);
+    if logs.is_dir() {
+        command.args(["--logs", logs.to_str().unwrap()]);
+    }
+    report(&mut command)
+}
+
+/// What must be the same: cause, target, direction, policies with their fields, what is proposed.
+fn gist(finding: &Value) -> Value {
+    let policies: Vec<String> = finding["policies"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|p| format!("{}/{}/{} {}", p["kind"], p["namespace"], p["name"], p["path"]))
+        .collect();
+    json!([
+        finding["cause"],
+        finding["confidence"],
+        finding["target"]["text"],
+        finding["direction"],
+        policies,
+        finding["culprit"],
+        finding["fix"]["text"]
+    ])
+}
+
+#[test]
+fn a_cluster_is_answered_as_its_dump() {
+    let mut most = 0;
+    let mut wrong: Vec<String> = Vec::new();
+    for case in Case::all() {
+        let pod = case.answer["pod"].as_str().unwrap();
+        let saved = offline(&case, pod);
+        let server = case.server(saved["now"].as_i64().unwrap());
+        let live = report(&mut server.netcheck(&["why", pod, "-o", "json"]));
+        let first = |report: &Value| gist(&report["findings"][0]);
+        let asked = server.asked();
+        if first(&live) != first(&saved) {
+            wrong.push(format!("{}: {} is not {}: {}", case.name, first(&live), first(&saved), asked.join("\n")));
+        }
+        most = most.max(asked.len());
+        assert!(asked.iter().all(|a| a.starts_with("GET ")), "{}: {asked:?}", case.name);
+        assert!(!asked.iter().any(|a| a.contains("/secrets")), "{}: {asked:?}", case.name);
+        let lists: Vec<&String> =
+            asked.iter().filter(|a| a.contains("configmaps") && !a.contains("configmaps/")).collect();
+        assert!(lists.is_empty(), "{}: {lists:?}", case.name);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    // Two namespaces, kube-system, cluster-wide policies, a pod's details and logs.
+    assert!(most <= 60, "{most} requests");
+}
+
+#[test]
+fn a_snapshot_with_logs_is_answered_as_its_dump() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut wrong: Vec<String> = Vec::new();
+    for case in Case::all() {
+        let pod = case.answer["pod"].as_str().unwrap();
+        let saved = offline(&case, pod);
+        let server = case.server(saved["now"].as_i64().unwrap());
+        let (file, logs) = (directory.path().join("s.json"), directory.path().join(&case.name));
+        let run = server.netcheck(&["snapshot", "-A", "--with-logs", logs.to_str().unwrap()]).output().unwrap();
+        assert_eq!(run.status.code(), Some(0), "{}: {}", case.name, String::from_utf8_lossy(&run.stderr));
+        std::fs::write(&file, run.stdout).unwrap();
+        let mut command = program();
+        command.args(["why", pod, "-o", "json", "-f", file.to_str().unwrap(), "--logs", logs.to_str().unwrap()]);
+        let again = report(&mut command);
+        let first = |report: &Value| {
+            let finding = &report["findings"][0];
+            json!([finding["cause"], finding["target"]["text"], finding["direction"], finding["policies"][0]["name"]])
+        };
+        if first(&again) != first(&saved) {
+            wrong.push(format!("{}: {} is not {}", case.name, first(&again), first(&saved)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn blocked() -> Case {
+    Case::of(Path::new("fixtures/why")).into_iter().find(|c| c.name == "asyncpg").unwrap()
+}
+
+#[test]
+fn what_may_not_be_read_is_told_with_its_consequence() {
+    let case = blocked();
+    let pod = case.answer["pod"].as_str().unwrap();
+    let now = offline(&case, pod)["now"].as_i64().unwrap();
+    let server = case.server(now).deny("events", None).deny("nodes", None);
+    let server = server.fault("/log?", What::Status(403), usize::MAX);
+    let run = server.netcheck(&["why", pod, "-o", "json"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let unread = report["unread"].as_array().unwrap();
+    for what in ["events", "logs"] {
+        let told = unread.iter().find(|u| u["what"].as_str().unwrap().starts_with(what));
+        assert!(told.is_some_and(|u| !u["consequence"].as_str().unwrap().is_empty()), "{what}: {unread:?}");
+    }
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(said.contains("pods/log") && said.contains("kind: Role"), "{said}");
+    // Without logs the dependency that is declared is still found, and not as certain.
+    let finding = &report["findings"][0];
+    assert_eq!(finding["cause"], "policy-blocked");
+    assert_eq!(finding["confidence"], "medium");
+}
+
+#[test]
+fn policies_that_may_not_be_read_take_the_certainty_away() {
+    let case = blocked();
+    let pod = case.answer["pod"].as_str().unwrap();
+    let now = offline(&case, pod)["now"].as_i64().unwrap();
+    let server = case.server(now).deny("networkpolicies", None);
+    let live = report(&mut server.netcheck(&["why", pod, "-o", "json"]));
+    for finding in live["findings"].as_array().unwrap() {
+        assert_ne!(finding["confidence"], "high", "{finding}");
+    }
+}
+
+/// A client whose address stands in a Secret alone.
+fn with_secret() -> (Vec<Value>, &'static str) {
+    let case = blocked();
+    let mut items = case.items();
+    for item in &mut items {
+        if item["kind"] == "Pod" && item["metadata"]["name"] == "svc-7d9f-abcde" {
+            item["spec"]["containers"][0]["env"] = json!([
+                {"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": "db", "key": "url"}}},
+                {"name": "API_KEY", "valueFrom": {"secretKeyRef": {"name": "db", "key": "api-key"}}}]);
+        }
+    }
+    // postgres://app:pl4nted-secret@db.data:5432/x, and pl4nted-secret
+    items.push(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "app"},
+        "data": {"url": "cG9zdGdyZXM6Ly9hcHA6cGw0bnRlZC1zZWNyZXRAZGIuZGF0YTo1NDMyL3g=", "api-key": "cGw0bnRlZC1zZWNyZXQ="}}));
+    (items, "app/svc-7d9f-abcde")
+}
+
+#[test]
+fn secrets_are_read_only_when_asked_for_and_never_shown() {
+    let (items, pod) = with_secret();
+    let now = offline(&blocked(), pod)["now"].as_i64().unwrap();
+    let log = "asyncpg: TimeoutError\n";
+    let server =
+        || ApiServer::start(items.clone()).with_date(&date(now)).with_log("app", "svc-7d9f-abcde", "svc", false, log);
+    let closed = server();
+    report(&mut closed.netcheck(&["why", pod, "-o", "json"]));
+    assert!(!closed.asked().iter().any(|a| a.contains("/secrets")));
+    for output in ["json", "text", "yaml"] {
+        let open = server();
+        let run = open.netcheck(&["why", pod, "--read-secrets", "-v", "-o", output]).output().unwrap();
+        let all = String::from_utf8([run.stdout, run.stderr].concat()).unwrap();
+        assert_eq!(open.asked().iter().filter(|a| a.contains("/secrets/db")).count(), 1);
+        assert!(all.contains("db.data:5432"), "{all}");
+        assert!(!all.contains("pl4nted-secret") && !all.contains("cGw0bnRlZC1zZWNyZXQ"), "{all}");
+    }
+}
+
+#[test]
+fn the_rights_that_are_printed_are_enough() {
+    let run = program().args(["rbac", "why", "-n", "app"]).output().unwrap();
+    let text = String::from_utf8(run.stdout).unwrap();
+    for right in ["pods/log", "events", "configmaps", "persistentvolumeclaims"] {
+        assert!(text.contains(right), "{right} not in {text}");
+    }
+    assert!(!text.contains("secrets"), "{text}");
+}
+
+#[test]
+fn a_watch_tells_each_new_loop_once_and_ends_when_told_to() {
+    let case = blocked();
+    let mut items = case.items();
+    let at = items.iter().position(|i| i["kind"] == "Pod" && i["metadata"]["name"] == "svc-7d9f-abcde").unwrap();
+    let looping = items[at].clone();
+    // Healthy at first.
+    items[at]["status"]["containerStatuses"] = json!([{"name": "svc", "ready": true, "restartCount": 0,
+        "state": {"running": {"startedAt": "2026-11-21T09:55:00Z"}}, "lastState": {}}]);
+    items[at]["status"]["conditions"] = json!([{"type": "Ready", "status": "True"}]);
+    let now = offline(&case, "app/svc-7d9f-abcde")["now"].as_i64().unwrap();
+    let log = std::fs::read_to_string(case.directory.join("logs/app_svc-7d9f-abcde_svc.log")).unwrap();
+    let gone = json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"});
+    let server = ApiServer::start(items)
+        .with_date(&date(now))
+        .with_log("app", "svc-7d9f-abcde", "svc", false, &log)
+        .with_watch(&[("ERROR", gone)])
+        .with_watch(&[("BOOKMARK", json!({"metadata": {"resourceVersion": "1001"}}))])
+        .with_watch(&[("MODIFIED", looping.clone()), ("MODIFIED", looping.clone())])
+        .with_watch(&[("MODIFIED", looping.clone())]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_netcheck"))
+        .args(["why", "--watch", "-A"])
+        .env("KUBECONFIG", server.kubeconfig())
+        .env("NO_COLOR", "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // What is asked for after the trouble was seen finds it.
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    server.put(looping);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.starts_with("policy-blocked[NC2001] app/svc-7d9f-abcde"), "{first}");
+    // All watches are used up before it is stopped, so that a second report would have come.
+    let waited = std::time::Instant::now();
+    while server.asked().iter().filter(|a| a.contains("watch=true")).count() < 5 {
+        assert!(waited.elapsed().as_secs() < 120, "{:?}", server.asked());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let lists = server.asked().iter().filter(|a| a.contains("/api/v1/pods?limit")).count();
+    assert!(lists >= 2, "a forgotten place is read anew: {lists}");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(0));
+    let more: Vec<String> = lines.map_while(Result::ok).filter(|l| l.contains("[NC2")).collect();
+    assert!(more.is_empty(), "{more:?}");
+}

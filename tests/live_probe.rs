@@ -53,24 +53,42 @@ fn cluster() -> Vec<Value> {
     ]
 }
 
+/// A network that is removed with this value, whatever threads of a server still hold.
+struct Owned(Arc<World>);
+
+impl std::ops::Deref for Owned {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.0
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.remove();
+    }
+}
+
 /// The network that goes with it: servers on 8080, the Service's address as kube-proxy makes it, DNS.
-fn world() -> Option<Arc<World>> {
+fn world() -> Option<Owned> {
     let world = servers_alone()?;
     world.translate("c", "ip daddr 10.96.0.1 tcp dport 80 dnat to 10.77.2.2:8080");
     Some(world)
 }
 
-fn servers_alone() -> Option<Arc<World>> {
-    let world = World::new()?;
+fn servers_alone() -> Option<Owned> {
+    let world = Owned(Arc::new(World::new()?));
     world.ip("s", "addr add 10.77.2.3/24 dev eth0");
     servers::tcp(&world, "0.0.0.0:8080", servers::http);
     servers::dns(&world, "10.77.2.2:53");
-    Some(Arc::new(world))
+    Some(world)
 }
 
 /// Runs a container's command at the client's end: with a name server and a file for its last words, as the kubelet mounts
 /// them.
-fn kubelet(world: Arc<World>) -> impl Fn(&Value) -> Option<Value> + Send + Sync + 'static {
+fn kubelet(world: &Owned) -> impl Fn(&Value) -> Option<Value> + Send + Sync + use<> + 'static {
+    let world = world.0.clone();
     move |container| {
         let words: Vec<String> =
             container["command"].as_array()?.iter().filter_map(|w| w.as_str().map(str::to_owned)).collect();
@@ -131,7 +149,7 @@ const EPHEMERAL: [&str; 5] = ["frontend", "web:80", "--live", "--via=ephemeral",
 fn packets_confirm_what_the_policies_say() {
     let Some(world) = world() else { return };
     world.forward_rules("ip daddr 10.77.2.3 drop");
-    let server = ApiServer::start(cluster()).with_kubelet(kubelet(world));
+    let server = ApiServer::start(cluster()).with_kubelet(kubelet(&world));
     let (check, code) = report(&server, &EPHEMERAL);
     let live = &check["live"];
     assert_eq!(
@@ -170,7 +188,7 @@ fn packets_confirm_what_the_policies_say() {
 fn a_disagreement_says_what_it_means() {
     let Some(first) = world() else { return };
     // Nothing is enforced.
-    let server = ApiServer::start(cluster()).with_kubelet(kubelet(first));
+    let server = ApiServer::start(cluster()).with_kubelet(kubelet(&first));
     let (check, code) = report(&server, &EPHEMERAL);
     assert_eq!((&check["live"]["enforcement"], code), (&json!("absent"), Some(3)), "{check:#}");
     assert!(check["live"]["meanings"][0].as_str().is_some_and(|m| m.contains("not enforced")), "{check:#}");
@@ -187,7 +205,7 @@ fn a_disagreement_says_what_it_means() {
     ] {
         let Some(world) = world() else { return };
         world.forward_rules(&format!("ip daddr 10.77.2.3 drop\n{rule}"));
-        let server = ApiServer::start(cluster()).with_kubelet(kubelet(world));
+        let server = ApiServer::start(cluster()).with_kubelet(kubelet(&world));
         server
             .netcheck(&EPHEMERAL)
             .assert()
@@ -197,7 +215,7 @@ fn a_disagreement_says_what_it_means() {
     // Here the address is not translated.
     let Some(world) = servers_alone() else { return };
     world.forward_rules("ip daddr 10.77.2.3 drop\nip daddr 10.96.0.1 drop");
-    let server = ApiServer::start(cluster()).with_kubelet(kubelet(world));
+    let server = ApiServer::start(cluster()).with_kubelet(kubelet(&world));
     server.netcheck(&EPHEMERAL).assert().code(3).stdout(contains("kube-proxy"));
 }
 
@@ -382,7 +400,7 @@ fn the_tools_of_an_image_tell_what_they_can() {
     world.forward_rules("ip daddr 10.77.2.3 drop");
     std::thread::scope(|threads| {
         for tool in ["python3", "bash", "nc", "curl", "wget", "busybox"] {
-            let world = world.clone();
+            let world = &world;
             threads.spawn(move || what_a_tool_tells(tool, world));
         }
     });
@@ -400,7 +418,7 @@ fn busybox() -> tempfile::TempDir {
     directory
 }
 
-fn what_a_tool_tells(tool: &str, world: Arc<World>) {
+fn what_a_tool_tells(tool: &str, world: &Owned) {
     let directory = if tool == "busybox" { busybox() } else { programs(&[tool]) };
     if !directory.path().join(tool).exists() {
         eprintln!("skipped: no {tool} here");
@@ -412,8 +430,9 @@ fn what_a_tool_tells(tool: &str, world: Arc<World>) {
     } else {
         directory.path().display().to_string()
     };
+    let network = world.0.clone();
     let shell = move |words: &[String]| {
-        let mut command = world.command("c", "env");
+        let mut command = network.command("c", "env");
         command.args(["-i", &format!("PATH={path}")]).args(words);
         command
     };
@@ -452,7 +471,7 @@ fn an_image_without_a_shell_or_tools_falls_back() {
     let shells: [(&str, Shell); 2] = [("no shell", Arc::new(missing)), ("no tool", Arc::new(bare))];
     for (what, shell) in shells {
         let server =
-            ApiServer::start(cluster()).with_shell(move |words| shell(words)).with_kubelet(kubelet(world.clone()));
+            ApiServer::start(cluster()).with_shell(move |words| shell(words)).with_kubelet(kubelet(&world));
         server
             .netcheck(&["frontend", "web:80", "--live", "--via=exec", "--yes"])
             .assert()
@@ -468,7 +487,7 @@ fn an_image_without_a_shell_or_tools_falls_back() {
 fn a_container_of_the_clients_own_image_runs_its_tools() {
     let Some(world) = world() else { return };
     world.forward_rules("ip daddr 10.77.2.3 drop");
-    let server = ApiServer::start(cluster()).with_kubelet(kubelet(world));
+    let server = ApiServer::start(cluster()).with_kubelet(kubelet(&world));
     let (check, code) = report(
         &server,
         &["frontend", "web:80", "--no-dns", "--live", "--via=ephemeral", "--yes", "--probe-image=@target"],
@@ -493,7 +512,7 @@ fn a_copy_is_like_the_pod_and_goes_away() {
     world.forward_rules("ip daddr 10.77.2.3 drop");
     let mut objects = cluster();
     objects[1]["metadata"]["labels"]["tier"] = "x".into();
-    let server = ApiServer::start(objects).with_kubelet(kubelet(world));
+    let server = ApiServer::start(objects).with_kubelet(kubelet(&world));
     let (check, code) = report(&server, &COPY);
     assert_eq!((&check["live"]["agreement"], code), (&json!("agrees"), Some(0)), "{check:#}");
     assert_eq!(made(&server), Vec::<String>::new());
@@ -574,7 +593,7 @@ fn the_roles_that_are_printed_are_enough() {
     dns["metadata"] =
         json!({"name": "coredns", "namespace": "kube-system", "uid": "u", "labels": {"k8s-app": "kube-dns"}});
     objects.push(dns);
-    let server = ApiServer::start(objects).with_kubelet(kubelet(world)).with_roles(&roles);
+    let server = ApiServer::start(objects).with_kubelet(kubelet(&world)).with_roles(&roles);
     let (check, code) = report(&server, &EPHEMERAL);
     assert_eq!((&check["live"]["agreement"], code), (&json!("agrees"), Some(0)), "{check:#}");
     assert_eq!(server.refused(), Vec::<String>::new());
@@ -585,11 +604,12 @@ fn rules_that_come_late_are_waited_for() {
     let Some(world) = world() else { return };
     world.rules("s", "input", "ip daddr 10.77.2.3 tcp dport 8080 drop");
     world.forward_rules("ip daddr 10.77.2.2 tcp dport 8080 drop");
-    let run = kubelet(world.clone());
+    let run = kubelet(&world);
+    let network = world.0.clone();
     let server = ApiServer::start(cluster()).with_kubelet(move |container| {
         let end = run(container);
         // The second container finds them.
-        let _ = world.command("r", "nft").args(["flush", "ruleset"]).status();
+        let _ = network.command("r", "nft").args(["flush", "ruleset"]).status();
         end
     });
     let (check, code) = report(&server, &[&EPHEMERAL[..], &["--wait=30s"]].concat());
@@ -622,7 +642,7 @@ fn expectations_are_tried_with_packets() {
         if enforced {
             world.forward_rules("ip daddr 10.77.2.3 drop");
         }
-        let server = ApiServer::start(cluster()).with_kubelet(kubelet(world));
+        let server = ApiServer::start(cluster()).with_kubelet(kubelet(&world));
         let (report, got) = json_of(&server, &args);
         let deny = &report["suites"][0]["cases"][0]["results"][1];
         assert_eq!((&deny["outcome"], got), (&json!(outcome), Some(code)), "{report:#}");
@@ -651,7 +671,7 @@ fn an_audit_tries_a_sample() {
         if enforced {
             world.forward_rules("ip daddr 10.77.2.3 drop");
         }
-        let server = ApiServer::start(cluster()).with_kubelet(kubelet(world));
+        let server = ApiServer::start(cluster()).with_kubelet(kubelet(&world));
         let (report, got) =
             json_of(&server, &["audit", "-n", "shop", "--live", "--sample=2", "--via=ephemeral", "--yes"]);
         let packets = &report["packets"];
@@ -671,7 +691,7 @@ fn many_targets_share_one_container() {
         .map(|n| json!({"addresses": [format!("10.77.2.{}", 100 + n)], "conditions": {"ready": true}}))
         .collect();
     objects[5]["endpoints"] = endpoints.into();
-    let server = ApiServer::start(objects).with_kubelet(kubelet(world));
+    let server = ApiServer::start(objects).with_kubelet(kubelet(&world));
     let began = Instant::now();
     let (check, code) = report(&server, &EPHEMERAL);
     eprintln!("fifty silent targets: {:.1} s", began.elapsed().as_secs_f64());

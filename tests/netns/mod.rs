@@ -119,11 +119,18 @@ impl World {
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
+impl World {
+    /// Takes the names away; what still runs inside keeps a namespace until it ends.
+    pub fn remove(&self) {
         for end in ["c", "r", "s"] {
             let _ = run("ip", &["netns", "del", &self.name(end)], "");
         }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 

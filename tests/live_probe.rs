@@ -470,8 +470,7 @@ fn an_image_without_a_shell_or_tools_falls_back() {
     let missing = |_: &[String]| Command::new("/nonexistent/sh");
     let shells: [(&str, Shell); 2] = [("no shell", Arc::new(missing)), ("no tool", Arc::new(bare))];
     for (what, shell) in shells {
-        let server =
-            ApiServer::start(cluster()).with_shell(move |words| shell(words)).with_kubelet(kubelet(&world));
+        let server = ApiServer::start(cluster()).with_shell(move |words| shell(words)).with_kubelet(kubelet(&world));
         server
             .netcheck(&["frontend", "web:80", "--live", "--via=exec", "--yes"])
             .assert()

@@ -103,9 +103,11 @@ fn lines_of_the_shared_table() {
 
 #[test]
 fn lines_of_our_own_table() {
-    let rows = rows(include_str!("data/log-lines-more.tsv"), 3);
-    assert!(rows.len() > 150, "{}", rows.len());
-    check(&rows);
+    let mut all = rows(include_str!("data/log-lines-more.tsv"), 3);
+    // Written down with the answer first, before the program was asked: wrappers, drivers and languages as they came to mind.
+    all.extend(rows(include_str!("data/log-lines-field.tsv"), 3));
+    assert!(all.len() > 1000, "{}", all.len());
+    check(&all);
 }
 
 fn only(text: &str, class: LogClass) -> LogError {
@@ -273,7 +275,7 @@ fn healthy_lines_are_no_errors() {
         .lines()
         .flat_map(|line| scan(line).into_iter().map(|error| format!("{}: {}", error.class, error.line)))
         .collect();
-    assert!(table.lines().count() > 40);
+    assert!(table.lines().count() > 250);
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 

@@ -62,7 +62,7 @@ const fn of(kind: Kind, pattern: &'static str) -> Locator {
 const LOCATORS: &[Locator] = &[
     // failed lookups
     at(r"getaddrinfo for (?P<h>[\w.-]+) failed"),
-    at(r"lookup (?:_\w+\._\w+\.)?(?P<h>[a-z0-9_][\w.-]*)(?: on \S+?)?: "),
+    of(Kind::Prose, r"lookup (?:_\w+\._\w+\.)?(?P<h>[a-z0-9_][\w.-]*)(?: on \S+?)?: "),
     at(r"getaddrinfo (?-i:E[A-Z_]+) (?P<h>[\w.-]+)(?:[: ](?:[\w.-]+:)?(?P<p>\d{1,5})\b)?"),
     at(r"\bquery[a-z]* E[A-Z]+ (?:_\w+\._\w+\.)?(?P<h>[\w.-]+)"),
     at(r"could not translate host name \\?\x22(?P<h>[^\x22\\]+)\\?\x22"),
@@ -81,6 +81,10 @@ const LOCATORS: &[Locator] = &[
         r"dns resolution (?:failed|failure)(?: for| of)? (?:service: |target )?(?:dns:/*)?'?(?P<h>[a-z0-9_][\w.-]*)(?::(?P<p>\d+))?",
     ),
     at(r"dns lookup failed for (?P<h>[\w.-]+):(?P<p>\d+)"),
+    of(
+        Kind::Prose,
+        r"(?:dns|name|host) (?:lookup|resolution) (?:failed|failure|error): \\?[\x22']?(?P<h>[a-z0-9_][\w-]*(?:\.[\w-]+)*)\b(?::(?P<p>\d{2,5})\b)?",
+    ),
     at(
         r"(?:resolution failed for target|resolve target) \\?[\x22']?(?:dns|xds|passthrough):/*(?P<h>[\w.-]+)(?::(?P<p>\d+))?",
     ),
@@ -94,11 +98,21 @@ const LOCATORS: &[Locator] = &[
         r"(?:(?:could not|couldn.t|cannot|can't|unable to|failed to|failure to) (?:resolve|look ?up|translate))(?: the)?(?: proxy| remote| server)?:? (?:host ?name|hostname|host|address|domain name|domain|name|broker|server)?(?: address)?[: ]*[\x22'`\x80-\xff]*(?P<h>[a-z0-9_][\w-]*(?:\.[\w-]+)*)(?::(?P<p>\d{1,5})\b)?",
     ),
     of(Kind::Prose, r"unknown host:? \(?[\x22']?(?P<h>[\w-]+(?:\.[\w-]+)*)[\x22']?"),
+    of(
+        Kind::Prose,
+        r"(?P<h>[a-z0-9_][\w-]*(?:\.[\w-]+)*): (?:name or service not known|temporary failure in name resolution|name does not resolve|nodename nor servname|no address associated|no such host is known)",
+    ),
+    of(
+        Kind::Prose,
+        r"(?:temporary failure in name resolution|name or service not known|name does not resolve|no such host(?: is known)?)(?::| \(| for) \(?[\x22']?(?P<h>[a-z0-9_][\w-]*(?:\.[\w-]+)*)[\x22')]*(?::(?P<p>\d{2,5}))?\)?\s*$",
+    ),
     of(Kind::Prose, r"address information for [\x22'`]?(?P<h>[\w.-]+)"),
     at(r"\d+ (?P<h>[a-z0-9_][\w.-]*)\. (?:A|AAAA|SRV|PTR|MX|HINFO)+: (?:NXDOMAIN|no next plugin)"),
     at(r"IN (?P<h>[a-z0-9_][\w.-]*)\. (?:udp|tcp) .{0,60}SERVFAIL"),
     at(r"records? found for query.{0,40}name\(\\?\x22(?P<h>[\w.-]+?)\.?\\?\x22\)"),
     // the system's own words for what was dialled
+    at(r"[\d.\]:a-f]+:\d+ ?(?:->|=>|→) ?(?P<a>[a-z_][\w.-]*)?/?\[?(?P<h>[0-9a-f.:]+?)\]?:(?P<p>\d+)"),
+    at(r"\bL:\S+ [-!] R:(?P<a>[a-z_][\w.-]*)?/?\[?(?P<h>[0-9a-f.:]+?)\]?:(?P<p>\d+)"),
     at(r"(?:read|write) (?:tcp|udp)[46]? \S+?->\[?(?P<h>[0-9a-f.:]+?)\]?:(?P<p>\d+)"),
     at(r"(?P<h>\d+\.\d+\.\d+\.\d+):(?P<p>\d{2,5}) \((?P<a>[a-z0-9_][\w.-]*)\): (?:dial|hostname|server|tls|failed)"),
     at(r"dial (?:tcp|udp)[46]? \[?(?P<h>[a-z0-9_][\w.%-]*|[0-9a-f:]+:[0-9a-f:.]*)\]?:(?P<p>\d+)"),
@@ -106,6 +120,9 @@ const LOCATORS: &[Locator] = &[
     at(r"host: Some\((?:Domain|Ipv4|Ipv6)\(\\?\x22?(?P<h>[\w.:-]+)\\?\x22?\)\), port: (?:Some\((?P<p>\d+)\)|None)"),
     at(r"ConnectionPool\(host='(?P<h>[^']+)', port=(?P<p>\d+)\)"),
     at(r"connection to server at \\?\x22(?P<h>[^\x22\\]+)\\?\x22(?: \((?P<a>[^)]+)\))?, port (?P<p>\d+)"),
+    at(r"connection to \\?\x22(?P<h>[^\x22\\]+)\\?\x22(?: \((?P<a>[^)]+)\))?, port (?P<p>\d+)"),
+    // the same in other languages: `auf »db« (10.0.0.1), Port 5432`
+    at(r"(?:\x22|«|») ?(?P<h>[\w.-]+) ?(?:\x22|«|»)(?: \((?P<a>[^)]+)\))?, (?:port|puerto|porta|порт) (?P<p>\d+)"),
     at(
         r"on host \\?\x22(?P<h>[^\x22\\]+)\\?\x22(?: \((?P<a>[^)]+)\))?(?: and accepting\s+TCP/IP connections on port (?P<p>\d+))?",
     ),
@@ -121,7 +138,9 @@ const LOCATORS: &[Locator] = &[
     at(r"(?:upstream|backend): \\?\x22(?P<s>[a-z]+)://(?P<h>[\w.-]+|\[[0-9a-f:]+\])(?::(?P<p>\d+))?"),
     at(r"outbound\|(?P<p>\d+)\|[^|]*\|(?P<h>[\w.-]+)"),
     at(r"(?:to|at|server) [`\[](?P<h>[a-z0-9_][\w.-]*)[`\]]:`?(?P<p>\d+)"),
-    at(r"\bhost:? (?P<h>[a-z0-9_][\w.-]*), port:? (?P<p>\d+)"),
+    at(r"\bhost:? \[?(?P<h>[a-z0-9_][\w.-]*)\]?,? port:? \[?(?P<p>\d+)"),
+    at(r"\bhost \[(?P<h>[a-z0-9_][\w.-]*):(?P<p>\d+)\]"),
+    at(r"(?:SQL Server on|\bserver ?=|data source ?=) ?(?:tcp:)?(?P<h>[a-z0-9_][\w.-]*),(?P<p>\d{2,5})\b"),
     at(r"/dev/tcp/(?P<h>[\w.-]+)/(?P<p>\d+)"),
     at(r"(?P<h>[\w.-]+) \([\w.-]+\)\|(?P<a>[\d.]+)\|:(?P<p>\d+)"),
     at(r"connect to (?P<h>[\w.-]+)\[(?P<a>[\d.]+)\]:(?P<p>\d+)"),
@@ -144,7 +163,7 @@ const LOCATORS: &[Locator] = &[
     at(r"host, port: (?P<h>[\w.-]+), (?P<p>\d+)"),
     at(r"connection failed, host (?P<h>[\w.-]+):(?P<p>\d+)"),
     at(r"redis on (?P<h>[\w.-]+):(?P<p>\d+)"),
-    at(r"addr(?:ess)?[=:] ?\\?[\x22']?(?P<h>[\w.-]+|\[[0-9a-f:]+\]):(?P<p>\d+)"),
+    at(r"addr(?:ess)?[=:] ?\\?[\x22']?(?:ipv[46]:)?(?P<h>[\w.-]+|\[[0-9a-f:]+\]):(?P<p>\d+)"),
     at(r"endpoint: \\?[\x22'](?:unspecified/)?(?P<h>[\w.-]+):(?P<p>\d+)"),
     at(r"address=\(host=(?P<h>[^)]+)\)\(port=(?P<p>\d+)\)"),
     at(r"\(host ?= ?(?P<h>[^)]+)\)\s*\(port ?= ?(?P<p>\d+)\)"),
@@ -264,6 +283,8 @@ fn tidy(host: &str) -> Option<String> {
         return (address.len() == 4).then(|| address.join("."));
     }
     host = host.strip_suffix('.').unwrap_or(host).trim_end_matches(['-', '.']);
+    // an IPv4 address in the socket of a dual-stack client
+    host = host.strip_prefix("::ffff:").filter(|v4| v4.contains('.')).unwrap_or(host);
     if host.is_empty() || host.len() > 253 {
         return None;
     }
@@ -284,6 +305,10 @@ fn trusted(kind: Kind, candidate: &Endpoint, captures: &Captures<'_>, line: &str
     let Some(host) = &candidate.host else {
         return true;
     };
+    let before = captures.name("h").map_or(0, |host| host.start());
+    if callers_end(line.as_bytes().get(..before).unwrap_or_default()) {
+        return false;
+    }
     match kind {
         Kind::Host => true,
         Kind::Prose => !prose(host),
@@ -313,9 +338,27 @@ fn trusted(kind: Kind, candidate: &Endpoint, captures: &Captures<'_>, line: &str
     }
 }
 
+/// Whether what stands before an address says that it is the client's own: `laddr=('10.0.0.1', 40332)`,
+/// `Local (10.0.0.1:40332)`, `from /10.0.0.1 (port 40332)`.
+fn callers_end(before: &[u8]) -> bool {
+    let tail = before.get(before.len().saturating_sub(12)..).unwrap_or_default().to_ascii_lowercase();
+    let bare = tail.trim_ascii_end();
+    let word = bare.iter().rposition(|b| !b"([/'\"".contains(b)).map_or(&[][..], |end| &bare[..=end]).trim_ascii_end();
+    const OWN: &[&[u8]] = &[b"laddr=", b"local=", b"local:", b"local", b"l:"];
+    let own = OWN.iter().find(|own| word.ends_with(own));
+    // `db.svc.cluster.local/10.0.0.1` is no such word
+    let begins = |own: &&[u8]| {
+        let before = word.len().checked_sub(own.len() + 1).and_then(|at| word.get(at));
+        before.is_none_or(|b| !(b.is_ascii_alphanumeric() || b".-_".contains(b)))
+    };
+    own.is_some_and(begins) || bare.ends_with(b"from /")
+}
+
 fn prose(host: &str) -> bool {
     let lower = host.to_ascii_lowercase();
-    NOT_HOSTS.contains(&lower.as_str()) || LABELS.contains(&lower.as_str())
+    // `System.Net.Http.HttpRequestException: …`
+    let class = host.rsplit_once('.').is_some_and(|(_, last)| last.starts_with(|c: char| c.is_ascii_uppercase()));
+    class || NOT_HOSTS.contains(&lower.as_str()) || LABELS.contains(&lower.as_str())
 }
 
 /// Words of prose that stand where a host would, and are none.
@@ -379,6 +422,19 @@ const NOT_HOSTS: &[&str] = &[
     "failure",
     "bootstrap",
     "java.net",
+    "getaddrinfo",
+    "gethostbyname",
+    "gaierror",
+    "error",
+    "lookup",
+    "connect",
+    "connection",
+    "resolution",
+    "resolve",
+    "exception",
+    "unknownhostexception",
+    "cause",
+    "reason",
 ];
 
 /// Words before a colon and a number that is no port.
@@ -516,6 +572,9 @@ fn pair(line: &str, near: usize, host: Option<&str>) -> Option<Endpoint> {
         };
         let before = whole.start().checked_sub(1).and_then(|i| bytes.get(i)).copied();
         let after = bytes.get(whole.end()).copied();
+        if callers_end(bytes.get(..whole.start()).unwrap_or_default()) {
+            continue;
+        }
         if !before.is_none_or(|b| b" \t\"'([{<=/@,;`|#>".contains(&b)) {
             continue;
         }
@@ -534,7 +593,9 @@ fn pair(line: &str, near: usize, host: Option<&str>) -> Option<Endpoint> {
             continue;
         }
         let lower = name.to_ascii_lowercase();
-        if LABELS.contains(&lower.as_str())
+        // `(seq:5341)`: nothing else stands alone in parentheses
+        let alone = before == Some(b'(') && after == Some(b')') && port >= 80;
+        if LABELS.contains(&lower.as_str()) && !alone
             || SOURCE.iter().any(|ending| lower.ends_with(ending))
             || lower.contains("..")
         {

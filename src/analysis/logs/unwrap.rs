@@ -142,6 +142,32 @@ const HOSTS: &[&str] = &[
     "hostname",
 ];
 
+/// Whether a key names what was dialled: a word of [`HOSTS`], or one that ends like it (`server.address`, `es_url`) and is not
+/// the caller's or the listener's.
+fn names_target(key: &str) -> bool {
+    if HOSTS.contains(&key) {
+        return true;
+    }
+    let Some((head, last)) = key.rsplit_once(['.', '_']) else { return false };
+    matches!(last, "address" | "addr" | "host" | "hostname" | "url" | "uri" | "endpoint" | "broker" | "dsn")
+        && ![
+            "client",
+            "local",
+            "source",
+            "listen",
+            "bind",
+            "remote",
+            "forwarded",
+            "pod",
+            "node",
+            "log",
+            "agent",
+            "user",
+        ]
+        .iter()
+        .any(|own| head.split(['.', '_']).any(|part| part == *own))
+}
+
 fn record(map: &Map<String, Value>) -> Unwrapped<'static> {
     let mut out = Unwrapped { lines: Vec::new(), record: true, host: None, port: None };
     let mut rest = Vec::new();
@@ -170,20 +196,21 @@ fn gather(map: &Map<String, Value>, depth: usize, out: &mut Unwrapped<'static>, 
     }
     let port = map.iter().find_map(|(key, value)| {
         let key = key.to_ascii_lowercase();
-        (key == "port" || key.ends_with("_port") && !key.contains("local"))
-            .then(|| match value {
-                Value::Number(port) => port.as_u64().and_then(|port| u16::try_from(port).ok()),
-                Value::String(port) => port.parse().ok(),
-                _ => None,
-            })
-            .flatten()
+        (key == "port"
+            || (key.ends_with("_port") || key.ends_with(".port")) && !key.contains("local") && !key.contains("client"))
+        .then(|| match value {
+            Value::Number(port) => port.as_u64().and_then(|port| u16::try_from(port).ok()),
+            Value::String(port) => port.parse().ok(),
+            _ => None,
+        })
+        .flatten()
     });
     let failed = map.contains_key("errno") || map.contains_key("syscall") || map.contains_key("code");
     for (key, value) in map {
         let lower = key.to_ascii_lowercase();
         match value {
             Value::String(text) => {
-                if HOSTS.contains(&lower.as_str()) {
+                if names_target(&lower) {
                     // a logger's own `host` and `hostname` are the pod's name: they count beside
                     // a port, or inside an error
                     let own = matches!(lower.as_str(), "host" | "hostname");

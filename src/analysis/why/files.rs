@@ -3,7 +3,8 @@
 //!
 //! The text of one file comes in, addresses go out. What a file names need not be dialled.
 
-use super::depend::{Address, is_host, own, scheme_of_name};
+use super::addresses::{Address, is_host, own};
+use super::drivers::scheme_of_name;
 
 /// Lines between a host and its port.
 const NEAR: usize = 6;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::facts::{self, Facts, Key};
 use super::run::Examined;
-use super::{Case, Logs, Subject, depend};
+use super::{Case, Logs, Subject, depend, drivers};
 use crate::analysis::logs::{LogClass, LogError};
 use crate::model::{BuildOptions, Cluster};
 use crate::policy::{Policies, Profile};
@@ -45,13 +45,13 @@ pub fn leads(facts: &Facts, logs: &Logs, pods: &BTreeSet<Key>) -> Leads {
         for run in &examined.containers {
             let declared = depend::declared(&examined, run);
             declared.iter().for_each(|candidate| out.name(&candidate.host));
-            let families = depend::families(&run.text);
+            let families = drivers::families(&run.text);
             let untold =
                 |e: &LogError| e.host.is_none() && e.hint.is_none() && !e.inbound && e.class != LogClass::Context;
             if run.scan.errors.iter().any(untold) {
                 let told: Vec<_> =
-                    declared.iter().filter_map(|c| depend::family(c.scheme.as_deref(), c.port)).collect();
-                let ports = families.iter().filter(|f| !told.contains(f)).filter_map(|f| depend::port_of_scheme(f));
+                    declared.iter().filter_map(|c| drivers::family(c.scheme.as_deref(), c.port)).collect();
+                let ports = families.iter().filter(|f| !told.contains(f)).filter_map(|f| drivers::port_of_scheme(f));
                 out.ports.extend(ports);
             }
             for error in &run.scan.errors {

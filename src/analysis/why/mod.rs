@@ -10,8 +10,10 @@
 //!                                                                                         └──► rank
 //! ```
 
+mod addresses;
 pub mod cause;
 mod depend;
+mod drivers;
 mod exits;
 pub mod facts;
 mod files;
@@ -32,8 +34,8 @@ mod wants;
 
 use std::collections::BTreeMap;
 
+pub use addresses::addresses;
 pub use cause::{Cause, Confidence};
-pub use depend::addresses;
 pub use finding::{Culprit, Finding, Network, PolicyPlace, Proof, ProofKind, Target};
 pub use leads::{Leads, leads};
 pub use scripts::{Dialled, dialled, expand};

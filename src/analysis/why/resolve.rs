@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::depend;
 use super::run::Examined;
+use super::{addresses, drivers};
 use crate::model::query::{Host, Kind, ObjectSpec, PortSpec, Target, TargetSpec, nearest};
 use crate::model::{NamespaceId, PodId, Protocol, ServiceId};
 
@@ -20,7 +20,7 @@ pub(super) enum Resolved {
 
 /// Follows a name from a pod.
 pub(super) fn resolve(pod: &Examined<'_>, host: &str) -> Resolved {
-    if depend::own(host) {
+    if addresses::own(host) {
         return Resolved::Own;
     }
     let cluster = pod.case.evaluator.cluster;
@@ -154,14 +154,14 @@ impl Resolved {
                     .collect()
             })
             .unwrap_or_default();
-        let by_scheme = scheme.and_then(depend::port_of_scheme);
+        let by_scheme = scheme.and_then(drivers::port_of_scheme);
         if let Some(port) = by_scheme
             && (ports.is_empty() || ports.contains(&port) || matches!(scheme, Some("http" | "https")))
         {
             return Some(port);
         }
         let by_family =
-            families.iter().filter_map(|f| depend::port_of_scheme(f)).find(|p| ports.is_empty() || ports.contains(p));
+            families.iter().filter_map(|f| drivers::port_of_scheme(f)).find(|p| ports.is_empty() || ports.contains(p));
         by_family.or_else(|| ports.first().copied()).or(by_scheme)
     }
 }

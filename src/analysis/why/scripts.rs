@@ -42,7 +42,7 @@ pub fn dialled(words: &[String], value: &dyn Fn(&str) -> Option<String>) -> Vec<
     let mut out: Vec<Dialled> = Vec::new();
     let mut push = |host: &str, port: Option<u16>, scheme: Option<&str>| {
         let host = host.trim_matches(['"', '\'', '[', ']']);
-        if super::depend::is_host(host) && !super::depend::own(host) {
+        if super::addresses::is_host(host) && !super::addresses::own(host) {
             let scheme = scheme.map(str::to_owned);
             match out.iter_mut().find(|known| known.host == host && known.port == port) {
                 Some(known) => known.scheme = known.scheme.take().or(scheme),
@@ -125,7 +125,7 @@ pub fn dialled(words: &[String], value: &dyn Fn(&str) -> Option<String>) -> Vec<
             }
         }
     }
-    for found in super::depend::endpoints(&script) {
+    for found in super::addresses::endpoints(&script) {
         push(&found.host, found.port, found.scheme.as_deref());
     }
     // What a program is given as `--db-host X --db-port Y`, `-redis.addr=X` or `-Dspring.data.redis.host=X`.
@@ -146,7 +146,7 @@ pub fn dialled(words: &[String], value: &dyn Fn(&str) -> Option<String>) -> Vec<
             Some((host, port)) => (host, port.parse().ok()),
             None => (value, None),
         };
-        push(host, own.or(port), super::depend::scheme_of_name(name));
+        push(host, own.or(port), super::drivers::scheme_of_name(name));
     }
     out
 }

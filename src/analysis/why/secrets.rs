@@ -2,7 +2,7 @@
 //!
 //! A value comes in, hosts and ports go out; the value itself is dropped here.
 
-use super::depend::{Address, endpoints, is_host, own};
+use super::addresses::{Address, endpoints, is_host, own};
 
 /// What is kept of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

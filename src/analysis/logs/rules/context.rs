@@ -30,7 +30,7 @@ pub(super) const RULES: &[Rule] = &[
         "Java MySQL Connector/J",
         sure(
             Context,
-            r"communications link failure|the last packet sent successfully to the server|CommunicationsException|could not create connection to database server",
+            r"communications link failure|the last packet sent successfully to the server|the driver has not received any packets from the server|CommunicationsException|could not create connection to database server",
         ),
     ),
     by(
@@ -109,7 +109,7 @@ pub(super) const RULES: &[Rule] = &[
         "wait script",
         sure(
             Context,
-            r"(?:is|are) (?:unavailable|not ready|not available|not up|unreachable|not reachable|still (?:down|unavailable|starting))(?: yet)?[ ,.:;-]*(?:sleeping|waiting|retrying|will retry|trying again)|waiting for (?:the )?(?:database|db|postgres(?:ql)?|mysql|mariadb|redis|rabbitmq|kafka|mongo(?:db)?|elasticsearch|zookeeper|cassandra|broker|backend|api|upstream|dependenc\w+)(?: server| service| connection)?(?: to (?:be|become|start|come|accept)\b.{0,40}|\.{2,}| *\u{2026})|waiting for \S+ to (?:be|become) (?:reachable|available|resolvable|ready|up)",
+            r"(?:is|are) (?:unavailable|not ready|not available|not up|unreachable|not reachable|still (?:down|unavailable|starting))(?: yet)?[ ,.:;-]*(?:sleeping|waiting|retrying|will retry|trying again)|waiting for (?:the )?(?:database|db|postgres(?:ql)?|mysql|mariadb|redis|rabbitmq|kafka|mongo(?:db)?|elasticsearch|zookeeper|cassandra|broker|backend|api|upstream|dependenc\w+)(?: server| service| connection)?(?: to (?:be|become|start|come|accept)\b.{0,40}|\.{2,}| *\u{2026})|waiting for (?:dependenc(?:y|ies)|external service|upstream)\b|waiting for .{1,60} to (?:be|become|get) (?:reachable|available|resolvable|ready|up|completed?|healthy)\b|waiting for (?:service|pods?|jobs?|deployments?|statefulsets?|endpoints?|host)\b.{0,80}(?:\.{2,}|with label|in namespace|-l)|\bhost \[?[\w.-]+(?::\d+|\]? port \[?\d+)\]? (?:is )?not yet (?:available|ready|up|reachable)|\bis not up yet\b",
         ),
     ),
     by(
@@ -125,6 +125,6 @@ pub(super) const RULES: &[Rule] = &[
     ),
     likely(
         Context,
-        r"connection #\d+ to \S+:\d+ failed|(?:could not|couldn't|couldn.t|cannot|can't|can not|unable to|failed to|failure to|failed|not able to|error|problem|trouble|failure) (?:\w+ ){0,2}(?:connect(?:ing)?|reach(?:ing)?|dial(?:ing)?|contact(?:ing)?|establish(?:ing)?|open(?:ing)? (?:a |the )?(?:\w+ )?connection)\b|connection (?:attempt )?(?:to .{1,80} )?(?:failed|failure|error)\b|\b(?:database|db|redis|postgres(?:ql)?|mysql|mariadb|mongo(?:db)?|kafka|rabbitmq|amqp|elasticsearch|ldap|smtp|broker|cache|upstream|backend) (?:server )?(?:is )?(?:unreachable|unavailable|not reachable|not available)|\b(?:not reachable|unreachable)\b.{0,20}(?:aborting|giving up|exit)|\bnot reachable\b|connect to server at .{1,80} failed|connection to redis is closed|(?:giving up|gave up) (?:on )?connect",
+        r"connection #\d+ to \S+:\d+ failed|(?:could not|couldn't|couldn.t|cannot|can't|can not|unable to|failed to|failure to|failed|not able to|error|problem|trouble|failure) (?:\w+ ){0,2}(?:connect(?:ing)?|reach(?:ing)?|dial(?:ing)?|contact(?:ing)?|establish(?:ing)?|open(?:ing)? (?:a |the )?(?:\w+ )?connection)\b|connection (?:attempt )?(?:to .{1,80} )?(?:failed|failure|error)\b|\b(?:database|db|redis|postgres(?:ql)?|mysql|mariadb|mongo(?:db)?|kafka|rabbitmq|amqp|elasticsearch|ldap|smtp|broker|cache|upstream|backend) (?:server )?(?:is )?(?:unreachable|unavailable|not reachable|not available)|\b(?:not reachable|unreachable)\b.{0,20}(?:aborting|giving up|exit)|\bnot reachable\b|no upstream connections available|connect to server at .{1,80} failed|connection to redis is closed|(?:giving up|gave up) (?:on )?connect",
     ),
 ];

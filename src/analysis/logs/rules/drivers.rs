@@ -31,7 +31,7 @@ pub(super) const RULES: &[Rule] = &[
         "client-go",
         likely(
             Timeout,
-            r"timed out waiting for the condition|failed to sync .{0,40}cache|timed out waiting for .{0,40}cache|leader election lost|failed to renew lease",
+            r"timed out waiting for the condition|failed to sync .{0,40}cache|timed out waiting for .{0,40}cache|failed waiting for .{0,60}(?:cache|informer)|leader election lost|failed to renew lease",
         ),
     ),
     by("Java pgjdbc", likely(Timeout, r"the connection attempt failed\b")),
@@ -39,7 +39,7 @@ pub(super) const RULES: &[Rule] = &[
         "Kafka",
         likely(
             Timeout,
-            r"timed out waiting for a node assignment|not present in metadata after|failed to update metadata after|timed out waiting to send the call|has passed since (?:batch creation|last append)|timeout expired (?:while|before)|local: timed out|KafkaTimeoutError|\[connection\] connection timeout|KafkaJSConnectionError: connection timeout|connection error: connection timeout|request \w+\(.{0,80}\) timed out|seed broker.{0,80}connection timeout",
+            r"timed out waiting for a node assignment|not present in metadata after|failed to update metadata after|timed out waiting to send the call|has passed since (?:batch creation|last append)|timeout expired (?:while|before)|local: timed out|KafkaTimeoutError|\[connection\] connection timeout|KafkaJSConnectionError: connection timeout|connection error: connection timeout|request \w+\(.{0,80}\) timed out|socket connection setup timeout|seed broker.{0,80}connection timeout",
         ),
     ),
     by(
@@ -60,14 +60,14 @@ pub(super) const RULES: &[Rule] = &[
         ".NET",
         likely(
             Timeout,
-            r"the operation has timed out|configured HttpClient\.Timeout|the request was canceled due to|timeout performing|timeout awaiting response|timeout (?:during|while) (?:reading|connection|connecting|connect)|exception while (?:connecting|reading from stream).{0,80}timeout|the operation was canceled\.$|Timeout expired\. ",
+            r"the operation has timed out|configured HttpClient\.Timeout|the request was canceled due to|exceeded the configured timeout|timeout performing|timeout awaiting response|timeout (?:during|while) (?:reading|connection|connecting|connect)|exception while (?:connecting|reading from stream).{0,80}timeout|the operation was canceled\.$|Timeout expired\. ",
         ),
     ),
     by(
         "Node",
         likely(
             Timeout,
-            r"timeout exceeded when trying to connect|timeout of \d+ ?ms exceeded|connection timeout\.?\s*$|ConnectionTimeoutError|HeadersTimeoutError|BodyTimeoutError|UND_ERR_(?:HEADERS|BODY)_TIMEOUT|TimeoutError: (?:Request|Timeout|Connection|Promise|Navigation|Awaiting)|the operation was aborted due to timeout|TIMEOUT: |handshake inactivity timeout|PROTOCOL_SEQUENCE_TIMEOUT|KnexTimeoutError",
+            r"timeout exceeded when trying to connect|timeout of \d+ ?ms exceeded|connection timeout\.?\s*$|ConnectionTimeoutError|HeadersTimeoutError|BodyTimeoutError|UND_ERR_(?:HEADERS|BODY)_TIMEOUT|TimeoutError: (?:Request|Timeout|Connection|Promise|Navigation|Awaiting)|the operation was aborted due to timeout|(?-i:\bTIMEOUT: )\D|handshake inactivity timeout|PROTOCOL_SEQUENCE_TIMEOUT|KnexTimeoutError",
         ),
     ),
     by(
@@ -113,8 +113,17 @@ pub(super) const RULES: &[Rule] = &[
     ),
     likely(
         Timeout,
-        r"(?:error|failed|failure|fatal|exception|cannot|could not|unable|giving up)\b.{0,120}\b(?:connect(?:ion)?|dial|request|response|socket) ?time-?out\b|\b(?:connect(?:ion)?|dial|socket|request) ?time-?out\b.{0,60}(?:error|failed|failure|giving up|retry)|(?:error|err|reason|cause)[\x22']?[:=]\s*[\x22']?(?:connect(?:ion)? |request |socket |dial )?time-?out\b[^=:]{0,4}$|connect(?:ion)? time-?out[!.]?$",
+        r"(?:error|failed|failure|fatal|exception|cannot|could not|unable|giving up)\b.{0,120}\b(?:connect(?:ion)?|dial|request|response|socket) ?time-?out\b|\b(?:connect(?:ion)?|dial|socket|request) ?time-?out\b.{0,60}(?:error|failed|failure|giving up|retry)|(?:error|err|reason|cause|exception|throwable|health ?check|status)[\x22']?[:=]\s*[\x22']?(?:connect(?:ion)? |request |socket |dial )?time-?out\b[^=:]{0,4}$|connect(?:ion)? time-?out[!.]?$",
     ),
+    likely(
+        Timeout,
+        r"(?-i:(?:^|[\s.(:\[<'\x22])(?:[A-Z]\w*)?Time[oO]ut(?:Exception|Error))\b|\btime-?out (?:for|to|on|at|connecting|contacting|reaching|talking|waiting|while|when)\b.{0,80}[a-z0-9_-]+:\d{2,5}\b",
+    ),
+    likely(
+        Timeout,
+        r"\b(?:connack|handshake|hello|login|auth(?:entication)?|ping|keep-?alive|heartbeat|subscribe|rpc|i/o|network|tcp) time-?out\b(?: for| to| from| on| at|:| \S+://|$)|(?:error|err|fail(?:ed|ure)?|exception|fatal|panic|cannot|could not|couldn.t|unable|giving up|exited in)\b.{0,160}(?:timed[ -]out|\btime out)\b",
+    ),
+    likely(Timeout, r"\bhealth ?check\b.{0,40}\btime(?:d[ -])?out\b\W{0,3}(?:$|\s)"),
     // could not get there
     by(
         "gRPC",
@@ -203,7 +212,11 @@ pub(super) const RULES: &[Rule] = &[
     ),
     likely(
         Unreachable,
-        r"\S+:\d{2,5}\b.{0,40}(?:is |was )?(?:not reachable|unreachable|unavailable|not available|not ready|is down)\b|(?:not reachable|unreachable|not accessible)\b.{0,60}\S+:\d{2,5}\b",
+        r"\S+:\d{2,5}\b.{0,40}(?:is |was )?(?:not reachable|unreachable|unavailable|not available|not ready|is down)\b|(?:not reachable|unreachable|not accessible)\b.{0,60}\S+:\d{2,5}\b|\bhost \[?[\w.-]+\]? port \[?\d+\]? (?:is |was )?(?:not (?:available|ready|up|reachable)|unavailable|unreachable)",
+    ),
+    likely(
+        Unreachable,
+        r"\bconnection (?:to|with) .{1,100} (?:could not|cannot|can't|couldn.t|failed to) be (?:established|made|opened|created)|\bconnection (?:to|with) .{1,100} was not established",
     ),
     likely(
         Unreachable,

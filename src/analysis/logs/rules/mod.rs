@@ -8,6 +8,7 @@
 mod context;
 mod dns;
 mod drivers;
+mod locale;
 mod pool;
 mod sockets;
 mod tls;
@@ -134,11 +135,19 @@ fn relax(pattern: &str) -> String {
 }
 
 pub(super) static RULES: LazyLock<Table<Rule>> = LazyLock::new(|| {
-    let rows =
-        [sockets::EXCEPTIONS, dns::RULES, tls::RULES, pool::RULES, sockets::RULES, drivers::RULES, context::RULES]
-            .into_iter()
-            .flatten()
-            .collect();
+    let rows = [
+        sockets::EXCEPTIONS,
+        dns::RULES,
+        tls::RULES,
+        pool::RULES,
+        sockets::RULES,
+        locale::RULES,
+        drivers::RULES,
+        context::RULES,
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     Table::new(rows, |rule: &'static Rule| rule.pattern)
 });
 

@@ -69,6 +69,6 @@ pub(super) const RULES: &[Rule] = &[
     ),
     sure(
         Pool,
-        r"connection pool (?:is )?(?:timed out|exhausted|full|depleted)|(?:exhausted|depleted) (?:the )?connection pool|no (?:free|idle|available) connections? (?:in|from) (?:the )?pool|timed out (?:waiting for|while waiting for|acquiring) (?:a |an )?(?:free |available |idle )?connection from (?:the )?(?:connection )?pool",
+        r"connection acqui(?:sition|re) (?:has )?timed out|acquir\w* (?:a )?connection.{0,40}(?:timed out|timeout)|connection pool (?:is )?(?:timed out|exhausted|full|depleted)|(?:exhausted|depleted) (?:the )?connection pool|no (?:free|idle|available) connections? (?:in|from) (?:the )?pool|timed out (?:waiting for|while waiting for|acquiring) (?:a |an )?(?:free |available |idle )?connection from (?:the )?(?:connection )?pool",
     ),
 ];

@@ -26,6 +26,19 @@ pub(super) const EXCEPTIONS: &[Rule] = &[
     none(
         r"^[\s\x22'-]*[\w.-]*(?:timeout(?:s|_?ms|_?millis|_?sec(?:ond)?s?|_\w+)?|retry[-_.]?on|retry_policy)['\x22]?\s*[:=]\s*[\x22']?(?:\d+ ?(?:ms|s|m|h|sec|seconds)?\b|true|false|[a-z_-]+(?:,[a-z_-]+)+)",
     ),
+    none(
+        r"(?-i:^# (?:HELP|TYPE) )|^\w[\w:]*\{[^}]*\} [\d.e+-]+(?: \d+)?\s*$|\bretr(?:y|ies|yable|iable)\w*(?:[ _-]?(?:on|codes?|status(?:es)?|errors?))?[=:] ?\[[^\]]*\]",
+    ),
+    none(r"\btime-?outs? .{0,80}\b(?:set|configured|defaults?|updated|changed) (?:to|as|at)\b"),
+    // names of exceptions that are code
+    none(
+        r"NoClassDefFoundError|ClassNotFoundException|NoSuchMethodError|\bis not defined\b|cannot import name|ModuleNotFoundError|no module named|has no attribute|uninitialized constant|unresolved import",
+    ),
+    // what was not waited for is no connection
+    none(r"waiting for (?:user|input|an? lock|locks?|jobs?|tasks?|workers?|child|children|process\w*|confirmation) "),
+    none(
+        r"(?-i:(?:Query|Statement|Lock|Session|Script|Transaction|Job|Test|Step|Workflow|Activity)Time[oO]ut(?:Exception|Error))",
+    ),
     // the cause stands inside, of one node of several
     by("Java Cassandra 4", sure(Context, r"AllNodesFailedException")),
     // listeners, and health checks that passed
@@ -149,7 +162,7 @@ pub(super) const RULES: &[Rule] = &[
         "Rust",
         sure(
             Timeout,
-            r"\(os error 110\)|kind: TimedOut|TimedOut, |code: 110\b|(?:error trying to connect|tcp connect error|client error \(Connect\)).{0,80}(?:timed out|deadline has elapsed)|connect timed out after|error sending request.{0,300}operation timed out",
+            r"\(os error 110\)|kind: TimedOut|TimedOut, |\bConnect, TimedOut\b|code: 110\b|(?:error trying to connect|tcp connect error|client error \(Connect\)).{0,80}(?:timed out|deadline has elapsed)|connect timed out after|error sending request.{0,300}operation timed out",
         ),
     ),
     by(

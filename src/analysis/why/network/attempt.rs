@@ -7,6 +7,7 @@ use super::super::depend::{self, Candidate};
 use super::super::resolve::{self, Resolved};
 use super::super::run::{Examined, Run};
 use super::super::said::own_fault;
+use super::super::{addresses, drivers};
 use super::{MOST, ask};
 use crate::analysis::explain::explain;
 use crate::analysis::logs::{EvidenceKind, LogClass, LogError};
@@ -87,7 +88,7 @@ pub(super) fn attempts_of<'a>(pod: &Examined<'_>, error: &'a LogError, spoken: &
         _ if error.certain => 3,
         _ => 2,
     };
-    let of_line = depend::families(&format!("{} {}", error.runtime.unwrap_or_default(), error.line));
+    let of_line = drivers::families(&format!("{} {}", error.runtime.unwrap_or_default(), error.line));
     let families = if of_line.is_empty() { spoken.families.clone() } else { of_line };
     let attempt = |host: &str, port: Option<u16>| Attempt {
         error: Some(error),
@@ -108,7 +109,7 @@ pub(super) fn attempts_of<'a>(pod: &Examined<'_>, error: &'a LogError, spoken: &
     }
     if let Some(hint) = error.hint.as_ref()
         && let Some(host) = &hint.host
-        && !depend::own(host)
+        && !addresses::own(host)
     {
         return vec![Attempt {
             scheme: hint.scheme.clone(),
@@ -142,7 +143,7 @@ pub(super) fn attempts_of<'a>(pod: &Examined<'_>, error: &'a LogError, spoken: &
     }
     // Nothing names a target: what the driver usually talks to, where this pod can't reach it.
     let ports: Vec<u16> =
-        error.port.into_iter().chain(families.iter().filter_map(|f| depend::port_of_scheme(f))).collect();
+        error.port.into_iter().chain(families.iter().filter_map(|f| drivers::port_of_scheme(f))).collect();
     for (host, port) in guesses(pod, &ports) {
         out.push(Attempt {
             known_from: GUESSED.to_owned(),
@@ -169,7 +170,7 @@ fn of_host<'a, 's>(
     };
     let declared = &spoken.declared;
     let leads_to = |name: &str| resolve::resolve(pod, name).service();
-    let port_of = |c: &Candidate| c.port.or_else(|| depend::port_of_scheme(c.scheme.as_deref()?));
+    let port_of = |c: &Candidate| c.port.or_else(|| drivers::port_of_scheme(c.scheme.as_deref()?));
     let same_port = |c: &&Candidate| error.port.is_some() && port_of(c) == error.port;
     // An address alone: the name that the pod dials it by, where the spec or another line has one.
     let name = ip(named).and_then(|address| {
@@ -258,7 +259,7 @@ impl Spoken {
                 addresses.push((name.clone(), address));
             }
         }
-        Self { families: depend::families(&run.text), declared, names, addresses }
+        Self { families: drivers::families(&run.text), declared, names, addresses }
     }
 
     fn address_of(&self, name: &str) -> Option<IpAddr> {
@@ -293,8 +294,8 @@ fn fitting<'c>(declared: &'c [Candidate], families: &[&str], port: Option<u16>) 
     let watching: Vec<&Candidate> = declared.iter().filter(|c| depend::watches(c)).collect();
     let by_port = |c: &&&Candidate| port.is_some() && c.port == port;
     let by_family =
-        |c: &&&Candidate| depend::family(c.scheme.as_deref(), c.port).is_some_and(|family| families.contains(&family));
-    let open = |c: &&&Candidate| families.is_empty() || depend::family(c.scheme.as_deref(), c.port).is_none();
+        |c: &&&Candidate| drivers::family(c.scheme.as_deref(), c.port).is_some_and(|family| families.contains(&family));
+    let open = |c: &&&Candidate| families.is_empty() || drivers::family(c.scheme.as_deref(), c.port).is_none();
     let pick = |of: &[&'c Candidate], fits: &dyn Fn(&&&Candidate) -> bool| -> Vec<&'c Candidate> {
         of.iter().filter(|c| fits(c)).copied().collect()
     };

@@ -461,3 +461,37 @@ proptest! {
         let _ = scrub(&text);
     }
 }
+
+/// Written down with the answer first. A name stands for the kinds that say the same to `why`.
+#[test]
+fn the_applications_own_errors_in_other_words() {
+    use EvidenceKind as Kind;
+    let mut wrong = String::new();
+    for row in include_str!("data/log-evidence.tsv").lines().skip(1) {
+        let (name, line) = row.split_once('\t').expect("a kind and a line");
+        let right: &[EvidenceKind] = match name {
+            "AuthFailed" => &[Kind::AuthFailed],
+            "PortInUse" => &[Kind::AddressInUse],
+            "Permission" => &[Kind::Permission],
+            "ReadOnly" => &[Kind::ReadOnlyFileSystem],
+            "NoSpace" => &[Kind::NoSpace],
+            "JvmHeap" => &[Kind::JvmHeap],
+            "OutOfMemory" => &[Kind::OutOfMemory],
+            "ExecFormat" => &[Kind::ExecFormat],
+            "NotFound" => &[Kind::CommandNotFound],
+            "MissingFile" => &[Kind::MissingFile],
+            "MissingConfig" => &[Kind::MissingConfig, Kind::AppError],
+            "Segfault" => &[Kind::Segfault],
+            "NotReady" => &[Kind::DependencyNotReady],
+            "AppError" => &[Kind::AppError],
+            other => panic!("{other}"),
+        };
+        let found = kinds(line);
+        let errors: Vec<LogClass> =
+            scan(line).into_iter().map(|e| e.class).filter(|class| *class != LogClass::Context).collect();
+        if !found.first().is_some_and(|kind| right.contains(kind)) || !errors.is_empty() {
+            let _ = writeln!(wrong, "got {found:?} {errors:?}, want {name}: {line}");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}

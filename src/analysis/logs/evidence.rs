@@ -90,9 +90,9 @@ const SIGNS: &[Sign] = &[
     ),
     sign(
         OutOfMemory,
-        r"JavaScript heap out of memory|runtime: out of memory|cannot allocate memory|memory allocation of \d+ bytes failed|std::bad_alloc|\bMemoryError\b|allowed memory size of \d+ bytes exhausted|\bENOMEM\b|out of memory: kill|failed to allocate memory|System\.OutOfMemoryException|NoMemoryError|OOM command not allowed",
+        r"JavaScript heap out of memory|runtime: out of memory|cannot allocate memory|memory allocation of \d+ bytes failed|std::bad_alloc|(?-i:(?:\b|_Array)MemoryError)\b|unable to allocate [\d.]+ [KMGT]i?B\b|allowed memory size of \d+ bytes exhausted|\bENOMEM\b|out of memory: kill|failed to allocate memory|System\.OutOfMemoryException|NoMemoryError|OOM command not allowed",
     ),
-    sign(ReadOnlyFileSystem, r"read-only file ?system|\bEROFS\b"),
+    sign(ReadOnlyFileSystem, r"read-only file ?system|ReadOnlyFileSystem|\bEROFS\b"),
     sign(
         Permission,
         r"permission denied|\bEACCES\b|\bEPERM\b|operation not permitted|AccessDeniedException|access to the path .{1,200} is denied|must be run as root|is forbidden: user \x22system:serviceaccount|cannot (?:list|get|watch|create|update|patch|delete) resource \x22|requires root|is not writable|not owned by|wrong ownership",
@@ -108,15 +108,15 @@ const SIGNS: &[Sign] = &[
     ),
     sign(
         CommandNotFound,
-        r"(?:^|: )(?:\d+: )?[\w./-]+: (?:command )?not found$|command not found|executable file not found in \$PATH|exec: .{0,200}: no such file or directory|can't execute '|exec /\S+: no such file",
+        r"(?:^|: )(?:\d+: )?[\w./-]+: (?:command )?not found$|command not found|executable file not found in \$PATH|exec: .{0,200}: no such file or directory|can't execute '|(?:^|[/ ])env: .{1,80}: no such file or directory|exec /\S+: no such file",
     ),
     sign(
         AuthFailed,
-        r"(?:password|pam|peer|ident|ldap|md5|scram\S*|gssapi) authentication failed|authentication (?:failed|failure|error|required)\b|access denied for user|\bWRONGPASS\b|\bNOAUTH\b|invalid (?:username|password|credentials|api[ _-]?key)|login failed for user|ORA-01017|ORA-28000|ACCESS_REFUSED|\b401 (?:client error: )?unauthorized|status(?:[ _]?code)?[ =:\x22]+401\b|bad user ?name or password|not authori[sz]ed to|SASL authentication|Unauthenticated\b|no pg_hba\.conf entry|role \x22[^\x22]+\x22 does not exist|database \x22[^\x22]+\x22 does not exist|unknown database '|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|bad credentials|403 (?:client error: )?forbidden|SecurityTokenInvalid|connection refused[:,] (?:not authori|bad user)|username or password not allowed|authori[sz]ation violation|unable to authenticate\b|security_exception|AuthenticationException|AuthenticationError\b|(?:un)?authori[sz]ed?Exception|authentication (?:was )?(?:rejected|unsuccessful)|user (?:name )?(?:or|and) password .{0,20}(?:incorrect|invalid|wrong|not (?:valid|accepted))|(?:incorrect|wrong) (?:user ?name|password|credentials)|invalid (?:auth|access|bearer|jwt|refresh)? ?token|token (?:is |has )?expired|code: 18\b.{0,60}auth|\bauth(?:entication)? failed\b|failed to authenticate|could not authenticate|login incorrect|\b535 |5\.7\.8 |ORA-01005|sasl auth|SCRAM-SHA.{0,40}(?:fail|error)|invalid_grant|invalid_client|AADSTS\d+",
+        r"(?:password|pam|peer|ident|ldap|md5|scram\S*|gssapi) authentication failed|authentication (?:failed|failure|error|required)\b|access denied for user|\bWRONGPASS\b|\bNOAUTH\b|invalid (?:username|password|credentials|api[ _-]?key)|login failed for user|ORA-01017|ORA-28000|ACCESS_REFUSED|\b401 (?:client error: )?unauthorized|status(?:[ _]?code)?[ =:\x22]+401\b|bad user ?name or password|not authori[sz]ed to|SASL authentication|Unauthenticated\b|no pg_hba\.conf entry|role \x22[^\x22]+\x22 does not exist|database \x22[^\x22]+\x22 does not exist|unknown database '|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|bad credentials|403 (?:client error: )?forbidden|SecurityTokenInvalid|connection refused[:,] (?:not authori|bad user)|username or password not allowed|authori[sz]ation violation|unable to authenticate\b|security_exception|AuthenticationException|AuthenticationError\b|(?:un)?authori[sz]ed?Exception|authentication (?:was )?(?:rejected|unsuccessful)|user (?:name )?(?:or|and) password .{0,20}(?:incorrect|invalid|wrong|not (?:valid|accepted))|(?:incorrect|wrong) (?:user ?name|password|credentials)|invalid (?:auth|access|bearer|jwt|refresh)? ?token|token (?:is |has )?expired|code: 18\b.{0,60}auth|\bauth(?:entication)? failed\b|failed to authenticate|could not authenticate|login incorrect|\b535 |5\.7\.8 |ORA-01005|sasl auth|SCRAM-SHA.{0,40}(?:fail|error)|MongoSecurityException|exception authenticating|\bcode: 403\b.{0,80}permission denied|invalid_grant|invalid_client|AADSTS\d+",
     ),
     sign(
         DependencyNotReady,
-        r"the database system is (?:starting up|shutting down|in recovery|not yet accepting)|LOADING Redis is loading|MASTERDOWN|NOT_LEADER_OR_FOLLOWER|not the leader|vault is sealed|\bCLUSTERDOWN\b|server is (?:starting up|shutting down)|rejecting connections",
+        r"the database system is (?:starting up|shutting down|in recovery|not yet accepting)|(?:redis|valkey|server) is loading|BusyLoading|state not recovered|master not discovered|MasterNotDiscovered|not primary and|NotWritablePrimary|(?:LEADER|COORDINATOR)_NOT_AVAILABLE|leader not available|coordinator is not available|server shutdown in progress|no leader elected|MASTERDOWN|NOT_LEADER_OR_FOLLOWER|not the leader|vault is sealed|\bCLUSTERDOWN\b|server is (?:starting up|shutting down)|rejecting connections",
     ),
     sign(
         MissingConfig,
@@ -136,7 +136,7 @@ const SIGNS: &[Sign] = &[
     ),
     sign(
         AppError,
-        r"^panic: |\bpanicked at\b|^fatal error: |^goroutine \d+ \[|exception in thread|unhandled (?:promise )?rejection|unhandledpromiserejection|uncaught (?:exception|error|typeerror|\w+error|pdoexception|\w+exception)|unhandled exception|PHP (?:fatal|parse) error|traceback \(most recent call last\)|^(?:\w+[.:]+)*(?-i:[A-Z])\w*(?:Error|Exception|Exit)(?: \[[A-Z_0-9]+\])?(?::|$)|\((?:Runtime|Argument|Name|NoMethod|Type|Key|Load|Standard|Syntax)Error\)|terminate called after throwing|assertion (?:failed|`)|\[?(?-i:\b(?:FATAL|CRITICAL|EMERG|ALERT|PANIC)\b)\]?[ :]|level=(?:fatal|panic|critical)|^\*\* \(\w+\)|\[(?:emerg|crit|alert|fatal)\]|application (?:failed to start|run failed|startup (?:failed|exception))",
+        r"^panic: |\bpanicked at\b|^(?:fatal )?error: |^(?-i:[A-Z]\w*(?:::[A-Z]\w*)+): |^goroutine \d+ \[|exception in thread|unhandled (?:promise )?rejection|unhandledpromiserejection|uncaught (?:exception|error|typeerror|\w+error|pdoexception|\w+exception)|unhandled exception|PHP (?:fatal|parse) error|traceback \(most recent call last\)|^(?:\w+[.:]+)*(?-i:[A-Z])\w*(?:Error|Exception|Exit)(?: \[[A-Z_0-9]+\])?(?::|$)|\((?:Runtime|Argument|Name|NoMethod|Type|Key|Load|Standard|Syntax)Error\)|terminate called after throwing|assertion (?:failed|`)|\[?(?-i:\b(?:FATAL|CRITICAL|EMERG|ALERT|PANIC)\b)\]?[ :]|level=(?:fatal|panic|critical)|^\*\* \(\w+\)|\[(?:emerg|crit|alert|fatal)\]|application (?:failed to start|run failed|startup (?:failed|exception))",
     ),
 ];
 
@@ -147,6 +147,13 @@ static TABLE: LazyLock<Table<Sign>> = LazyLock::new(|| Table::new(SIGNS.iter().c
 pub(super) fn kinds(line: &str, class: Option<LogClass>) -> Vec<EvidenceKind> {
     let mut out: Vec<EvidenceKind> =
         TABLE.matches(line).filter_map(|row| TABLE.rows.get(row).map(|sign| sign.kind)).collect();
+    // a server's 403 is no file's, and a command that isn't there is more than a file that isn't
+    if out.contains(&AuthFailed) {
+        out.retain(|kind| *kind != Permission);
+    }
+    if out.contains(&CommandNotFound) {
+        out.retain(|kind| *kind != MissingFile);
+    }
     if class.is_some() || out.len() > 1 {
         out.retain(|kind| *kind != AppError);
     }

@@ -176,6 +176,13 @@ impl Block {
                 }
             }
         }
+        // `Failed to connect to db:5432`, and below it what it waited for: the line that says less leads up to the other
+        let told = |item: &Item| !matches!(item.class, LogClass::Context | LogClass::Unreachable);
+        if known.is_empty() && items.iter().any(told) {
+            for item in items.iter_mut().filter(|item| item.class == LogClass::Unreachable && !item.certain) {
+                item.class = LogClass::Context;
+            }
+        }
         let lender = lender(&items, property);
         let rooted = items.iter().any(|item| item.class != LogClass::Context);
         let named: Vec<LogClass> = items

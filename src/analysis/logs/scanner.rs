@@ -427,6 +427,11 @@ impl Scanner {
             for line in &unwrapped.lines {
                 self.line(&mut block, raw, line, true);
             }
+            let silent = block.items.is_empty()
+                && self.scan.evidence.last().is_none_or(|known| known.last_line != self.scan.lines);
+            if let Some(line) = unwrapped.lines.first().filter(|_| unwrapped.fatal && silent) {
+                self.note(EvidenceKind::AppError, raw, line);
+            }
             self.block = Some(block);
             self.end(true);
             return;

@@ -15,6 +15,8 @@ pub(super) struct Unwrapped<'a> {
     pub(super) lines: Vec<Cow<'a, str>>,
     /// True for a record that stands for itself: the next raw line does not continue it.
     pub(super) record: bool,
+    /// True for a record whose level says that the program ends by it.
+    pub(super) fatal: bool,
     /// The address that fields of the record name beside its text.
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
@@ -100,11 +102,11 @@ pub(super) fn unwrap(raw: &str) -> Unwrapped<'_> {
     }
     let quoted = text.contains("\\\"") || text.contains("\\n");
     if !quoted {
-        return Unwrapped { lines: vec![text], record: false, host: None, port: None };
+        return Unwrapped { lines: vec![text], record: false, fatal: false, host: None, port: None };
     }
     let text = text.replace("\\\"", "\"").replace("\\t", "\t");
     let lines: Vec<Cow<'_, str>> = text.split("\\n").map(|line| Cow::Owned(line.to_owned())).collect();
-    Unwrapped { record: lines.len() > 1, lines, host: None, port: None }
+    Unwrapped { record: lines.len() > 1, fatal: false, lines, host: None, port: None }
 }
 
 fn cut(text: Cow<'_, str>, end: usize) -> Cow<'_, str> {
@@ -168,8 +170,24 @@ fn names_target(key: &str) -> bool {
         .any(|own| head.split(['.', '_']).any(|part| part == *own))
 }
 
+/// Whether a record's level is the worst that its logger has: a word, or 60 of the loggers that count (pino, bunyan).
+fn is_fatal(map: &Map<String, Value>) -> bool {
+    ["level", "severity", "@l", "lvl", "levelname", "log.level"].iter().filter_map(|key| map.get(*key)).any(|level| {
+        match level {
+            Value::String(word) => {
+                matches!(
+                    word.to_ascii_lowercase().as_str(),
+                    "fatal" | "panic" | "critical" | "crit" | "emergency" | "emerg" | "alert"
+                )
+            }
+            Value::Number(number) => number.as_u64() == Some(60),
+            _ => false,
+        }
+    })
+}
+
 fn record(map: &Map<String, Value>) -> Unwrapped<'static> {
-    let mut out = Unwrapped { lines: Vec::new(), record: true, host: None, port: None };
+    let mut out = Unwrapped { lines: Vec::new(), record: true, fatal: is_fatal(map), host: None, port: None };
     let mut rest = Vec::new();
     gather(map, 0, &mut out, &mut rest);
     out.lines.extend(rest);

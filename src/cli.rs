@@ -240,6 +240,41 @@ pub struct ProbeFlags {
     pub wait: Option<std::time::Duration>,
 }
 
+/// How to follow connections that failed.
+#[cfg(feature = "live")]
+#[derive(Args, Clone, Debug)]
+pub struct CaptureFlags {
+    /// Follow a connection that failed: where its packets die, by counters at both ends and the plugin's flow log; node adds captures on the nodes
+    #[arg(
+        long,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "counters",
+        requires = "live",
+        help_heading = "Packets"
+    )]
+    pub capture: Option<CaptureFlag>,
+    /// Image with tcpdump, for --capture=node
+    #[arg(long, value_name = "IMAGE", default_value = "nicolaka/netshoot:v0.13", value_parser = image, requires = "capture", help_heading = "Packets")]
+    pub capture_image: String,
+}
+
+#[cfg(feature = "live")]
+fn image(text: &str) -> Result<String, String> {
+    crate::live::probe::ProbeImage::reference(text)
+}
+
+/// With what connections are followed.
+#[cfg(feature = "live")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CaptureFlag {
+    /// What the kernel counts at both ends, and the plugin's flow log: takes no privilege
+    Counters,
+    /// Also tcpdump in a pod on each node, with its network and NET_RAW
+    Node,
+}
+
 /// Ways into a pod's network.
 #[cfg(feature = "live")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -398,6 +433,10 @@ pub struct CheckArgs {
     #[cfg(feature = "live")]
     #[command(flatten)]
     pub probe: ProbeFlags,
+    /// Follow what fails
+    #[cfg(feature = "live")]
+    #[command(flatten)]
+    pub capture: CaptureFlags,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: CheckOutput,
@@ -695,7 +734,7 @@ pub fn with_default_command(args: impl IntoIterator<Item = OsString>) -> Vec<OsS
                 name.chars().last().is_some_and(|c| a.get_short() == Some(c))
             }
         });
-        found.is_some_and(|a| a.get_action().takes_values())
+        found.is_some_and(|a| a.get_action().takes_values() && !a.is_require_equals_set())
     };
     // The command goes first, so that its own flags may stand before it or before CLIENT, as with kubectl.
     let mut at = 1;

@@ -4,6 +4,8 @@
 //! rule model, `reach` evaluates, `analysis` turns verdicts into findings, `report` prints them.
 
 // What the live probe and the probe agent say to each other; the agent (`src/agent/`) uses nothing else of this crate.
+#[path = "agent/counters.rs"]
+pub mod probe_counters;
 #[path = "agent/record.rs"]
 pub mod probe_record;
 #[path = "agent/target.rs"]

@@ -33,6 +33,7 @@ Options:
       --counters           also say which of the kernel's network counters changed meanwhile
       --repeat N           try every target N times, 1 to 100 [default: 1]
       --watch SECONDS      with --counters: wait that long before the second reading
+      --quiet SECONDS      with --counters: also say which changed in that time before anything is sent
       --resolv-conf PATH   [default: /etc/resolv.conf]
       --out PATH           where the records go besides standard output, `-` for nowhere
                            [default: /dev/termination-log where that exists]
@@ -66,6 +67,8 @@ pub struct Plan {
     pub counters: bool,
     pub repeat: u32,
     pub watch: Duration,
+    /// How long the counters are watched before.
+    pub quiet: Duration,
     pub resolv_conf: PathBuf,
     pub out: Out,
     pub limit: usize,
@@ -103,6 +106,7 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, String> 
         counters: false,
         repeat: 1,
         watch: Duration::ZERO,
+        quiet: Duration::ZERO,
         resolv_conf: PathBuf::from("/etc/resolv.conf"),
         out: Out::Usual,
         limit: MESSAGE_LIMIT,
@@ -141,7 +145,7 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, String> 
     Ok(Command::Run(Box::new(plan)))
 }
 
-const TAKES_VALUE: [&str; 11] = [
+const TAKES_VALUE: [&str; 12] = [
     "--batch",
     "--timeout",
     "--tries",
@@ -150,6 +154,7 @@ const TAKES_VALUE: [&str; 11] = [
     "--deadline",
     "--repeat",
     "--watch",
+    "--quiet",
     "--resolv-conf",
     "--out",
     "--limit",
@@ -166,6 +171,7 @@ impl Plan {
             "--deadline" => self.deadline = seconds(flag, value, 3600.0)?,
             "--repeat" => self.repeat = number(flag, value, 1, 100)?,
             "--watch" => self.watch = seconds(flag, value, 600.0)?,
+            "--quiet" => self.quiet = seconds(flag, value, 600.0)?,
             "--resolv-conf" => self.resolv_conf = PathBuf::from(value),
             "--out" if value == "-" => self.out = Out::Nowhere,
             "--out" => self.out = Out::File(PathBuf::from(value)),
@@ -184,8 +190,10 @@ impl Plan {
         if self.targets.len() * self.repeat as usize > MAX_TARGETS {
             return Err(format!("more than {MAX_TARGETS} targets"));
         }
-        if self.watch > Duration::ZERO && !self.counters {
-            return Err("`--watch` needs `--counters`".to_owned());
+        for (flag, time) in [("--watch", self.watch), ("--quiet", self.quiet)] {
+            if time > Duration::ZERO && !self.counters {
+                return Err(format!("`{flag}` needs `--counters`"));
+            }
         }
         if self.targets.is_empty() && self.listen == Listen::No && !self.counters {
             return Err("no target given; `--help` shows how to write one".to_owned());

@@ -1,13 +1,11 @@
 //! `netcheck-agent`: tries to reach targets from where it runs, and says how each attempt ended.
 //!
 //! It runs inside a pod's network, so it is small, needs no privilege, no cluster access and no other file than
-//! `resolv.conf`. Of netcheck itself it uses only the two modules by which it and the live probe understand each other.
+//! `resolv.conf`. Of netcheck itself it uses only the three modules by which it and the live probe understand each other.
 //! `engine` runs the conversations of `talk` over the sockets of `net`, `resolver` finds addresses, `run` ties them.
 
 #[cfg(target_os = "linux")]
 mod args;
-#[cfg(target_os = "linux")]
-mod counters;
 #[cfg(target_os = "linux")]
 mod dns;
 #[cfg(target_os = "linux")]

@@ -17,6 +17,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+/// Counters that go before results where not everything fits: the few that tell most stand first.
+const FIRST_COUNTERS: usize = 24;
+
 /// Bytes of a termination message that the kubelet keeps (it keeps the last ones of a longer file).
 pub const MESSAGE_LIMIT: usize = 4096;
 
@@ -358,6 +361,10 @@ impl Line {
     fn is_bad_news(&self) -> bool {
         matches!(self, Line::Result(record) if !record.class.is_open())
     }
+
+    fn is_counter(&self) -> bool {
+        matches!(self, Line::Counter(_))
+    }
 }
 
 /// All that one run of the agent has to say.
@@ -381,18 +388,20 @@ impl Message {
         out
     }
 
-    /// The message in at most `limit` bytes. Where not every line fits, the header says how many there are, and those
-    /// that tell of a failure go first.
+    /// The message in at most `limit` bytes. Where not every line fits, the header says how many there are; the first
+    /// counters, which somebody asked for, go first, and then those lines that tell of a failure.
     pub fn encode_within(&self, limit: usize) -> String {
         let whole = self.encode();
         if whole.len() <= limit {
             return whole;
         }
         let mut room = limit.saturating_sub(self.header(self.lines.len()).len());
-        let (bad, good) = self.lines.iter().partition::<Vec<_>, _>(|line| line.is_bad_news());
+        let (counters, results) = self.lines.iter().partition::<Vec<_>, _>(|line| line.is_counter());
+        let (first, more) = counters.split_at(counters.len().min(FIRST_COUNTERS));
+        let (bad, good) = results.into_iter().partition::<Vec<_>, _>(|line| line.is_bad_news());
         let mut body = String::new();
         let mut written = 0;
-        for line in bad.into_iter().chain(good) {
+        for line in first.iter().copied().chain(bad).chain(good).chain(more.iter().copied()) {
             let mut text = String::new();
             push_line(&mut text, &line.to_string());
             if text.len() > room {

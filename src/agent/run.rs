@@ -3,14 +3,15 @@
 //! A plan in, a message out. It ties the resolver to the engine and knows neither sockets nor how records are written.
 
 use std::fs;
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use netcheck::probe_record::{Class, Detail, Line, Message, Record, Step};
+use netcheck::probe_counters::{FILES, MOST, Snapshot};
+use netcheck::probe_record::{Class, Counter, Detail, Line, Message, Record, Step};
 use netcheck::probe_target::{Dial, Host, Protocol, batch_number};
 
 use crate::args::{Listen, Plan};
-use crate::counters::Snapshot;
 use crate::engine::{Engine, Event, Exchange, Outcome};
 use crate::resolv_conf::ResolvConf;
 use crate::resolver::{Key, Resolution, Resolver};
@@ -53,8 +54,11 @@ struct Families {
 
 /// Does everything the plan says.
 pub fn run(plan: &Plan) -> Message {
+    let (before, quiet) = match plan.counters {
+        true => watched(plan.quiet),
+        false => (None, Vec::new()),
+    };
     let began = Instant::now();
-    let before = plan.counters.then(Snapshot::take);
     let conf = read_resolv_conf(plan);
     let mut run = Run {
         plan,
@@ -81,10 +85,35 @@ pub fn run(plan: &Plan) -> Message {
         Line::Counter(_) => Step::Probe,
     });
     if let Some(before) = before {
-        lines.extend(Snapshot::take().changes_since(&before));
+        let changes = counters().since(&before).counters();
+        lines.extend(changes.into_iter().chain(quiet).map(Line::Counter));
     }
     let millis = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
     Message { batch: batch_number(&plan.targets), millis, lines }
+}
+
+/// The kernel's counters after a quiet time, and by how much they changed in it.
+fn watched(quiet: Duration) -> (Option<Snapshot>, Vec<Counter>) {
+    let first = counters();
+    if quiet.is_zero() {
+        return (Some(first), Vec::new());
+    }
+    std::thread::sleep(quiet);
+    let second = counters();
+    let changes = second.since(&first).quiet();
+    (Some(second), changes)
+}
+
+/// The kernel's counters now; a file that can't be read is left out.
+fn counters() -> Snapshot {
+    let mut text = String::new();
+    for path in FILES {
+        if let Ok(file) = fs::File::open(path) {
+            let _ = file.take(MOST as u64).read_to_string(&mut text);
+            text.push('\n');
+        }
+    }
+    Snapshot::parse(&text)
 }
 
 fn read_resolv_conf(plan: &Plan) -> ResolvConf {

@@ -141,7 +141,8 @@ fn packets(
         output.note("note: there is nothing to try with packets: no pod runs, or none declares a TCP port\n");
         return Ok(out);
     }
-    let tallies = probe::tally(global, &args.probe, &input.cluster, &input.profile, &tries, output)?;
+    let sending = probe::Sending { global, flags: &args.probe, capture: None };
+    let tallies = probe::tally(sending, &input.cluster, &input.profile, &tries, output)?;
     tallies.iter().for_each(|tally| out.merge(tally));
     Ok(out)
 }

@@ -184,7 +184,8 @@ fn packets(
         }
         tries.push(attempt);
     }
-    let answers = probe::run(global, &args.probe, &input.cluster, &input.profile, &tries, output)?;
+    let sending = probe::Sending { global, flags: &args.probe, capture: Some(&args.capture) };
+    let answers = probe::run(sending, &input.cluster, &input.profile, &tries, output)?;
     let mut failed: Vec<crate::live::LiveError> = Vec::new();
     for (one, answer) in asked.iter_mut().zip(answers) {
         match answer {

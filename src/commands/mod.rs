@@ -1,6 +1,8 @@
 //! One file per command: what was typed becomes a plan, the rooms do the work, `report` prints. No logic of theirs here.
 
 mod audit;
+#[cfg(feature = "live")]
+mod capture;
 pub mod check;
 #[cfg(feature = "live")]
 mod cluster;

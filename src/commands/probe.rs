@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use crate::analysis::probe::{Agreement, Context, Judgement, Plan, Tally, judge, plan};
-use crate::cli::{Global, ProbeFlags, PullFlag, ViaFlag};
+use crate::cli::{CaptureFlags, Global, ProbeFlags, PullFlag, ViaFlag};
 use crate::live::probe::{Job, Options, Probed, PullPolicy, Ready, Via};
 use crate::live::{LiveError, Session, Trouble};
 use crate::model::query::{Client, Target};
@@ -14,6 +14,7 @@ use crate::reach::{Check, Evaluator};
 use crate::report::check::Probe;
 use crate::report::safe;
 
+use super::capture::Scene;
 use super::{Exit, Output, cluster};
 
 /// What came of a job.
@@ -25,7 +26,7 @@ pub(super) struct Got {
     pub(super) probed: Probed,
     /// A proxy that stands in its pod.
     mesh: Option<String>,
-    ready: Ready,
+    pub(super) ready: Ready,
 }
 
 /// One check to try with packets.
@@ -88,16 +89,25 @@ pub(super) fn attempt(evaluator: &Evaluator<'_>, check: &Check, pod: PodId, targ
     Try { pod, plan: plan(evaluator, check, pod, target, text) }
 }
 
+/// How packets are sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sending<'s> {
+    pub(super) global: &'s Global,
+    pub(super) flags: &'s ProbeFlags,
+    /// How connections that failed are followed.
+    pub(super) capture: Option<&'s CaptureFlags>,
+}
+
 /// Probes for some checks, each pod once, and holds what came back against the policies, in the order it was given. An
 /// exit where it must not go on.
 pub(super) fn run(
-    global: &Global,
-    flags: &ProbeFlags,
+    sending: Sending<'_>,
     cluster: &Cluster,
     profile: &Profile,
     tries: &[Try],
     output: &mut Output,
 ) -> Result<Vec<Result<Probe, LiveError>>, Exit> {
+    let Sending { global, flags, capture } = sending;
     let mut jobs: Vec<(PodId, Job)> = Vec::new();
     // Where each try's targets are: the job and the first of them.
     let mut places = Vec::new();
@@ -163,19 +173,22 @@ pub(super) fn run(
             }
         }
     }
+    if let Some(capture) = capture.filter(|c| c.capture.is_some()) {
+        let got: Vec<Option<&Got>> = places.iter().map(|at| answers[at.0].as_ref().ok()).collect();
+        Scene { session: &session, flags, capture, cluster, profile }.follow(tries, &got, &mut out, output)?;
+    }
     Ok(out)
 }
 
 /// Tries some plans, and counts what packets confirmed.
 pub(super) fn tally(
-    global: &Global,
-    flags: &ProbeFlags,
+    sending: Sending<'_>,
     cluster: &Cluster,
     profile: &Profile,
     tries: &[Try],
     output: &mut Output,
 ) -> Result<Vec<Tally>, Exit> {
-    let answers = run(global, flags, cluster, profile, tries, output)?;
+    let answers = run(sending, cluster, profile, tries, output)?;
     Ok(tries
         .iter()
         .zip(answers)
@@ -209,7 +222,7 @@ pub(super) fn probe(
         return Err(if ready.len() == prepared.len() { Exit::Yes } else { Exit::Error });
     }
     if !ready.is_empty() {
-        agreed(flags, &ready, output)?;
+        agree(flags, &announcement(&ready), output)?;
     }
     let mut ran = session.run(&ready, &options).into_iter();
     let mut ready = ready.into_iter();
@@ -242,13 +255,12 @@ fn announcement(ready: &[Ready]) -> String {
 }
 
 /// Says what will be done, and asks where nobody agreed beforehand.
-fn agreed(flags: &ProbeFlags, ready: &[Ready], output: &mut Output) -> Result<(), Exit> {
-    let text = announcement(ready);
+pub(super) fn agree(flags: &ProbeFlags, text: &str, output: &mut Output) -> Result<(), Exit> {
     if flags.yes {
-        output.note(&text);
+        output.note(text);
         return Ok(());
     }
-    output.error_block(&text);
+    output.error_block(text);
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         output.error("--live has to be agreed to, and there is no terminal to ask on");
         output.help("--yes agrees beforehand; --dry-run shows what would be sent");
@@ -295,5 +307,6 @@ fn judged(one: &Try, cluster: &Cluster, profile: &Profile, probed: Probed, mesh:
         plan: one.plan.clone(),
         judgement,
         notes,
+        capture: Vec::new(),
     }
 }

@@ -268,7 +268,8 @@ fn packets(
         output.note("note: there is nothing to try with packets: no expectation is about a pod that runs\n");
         return Ok(());
     }
-    let tallies = probe::tally(global, &args.probe, &input.cluster, &input.profile, &tries, output)?;
+    let sending = probe::Sending { global, flags: &args.probe, capture: None };
+    let tallies = probe::tally(sending, &input.cluster, &input.profile, &tries, output)?;
     for (tally, path) in tallies.into_iter().zip(of) {
         if let Some(answer) = answers.iter_mut().find(|a| a.path == *path) {
             answer.tried(tally);

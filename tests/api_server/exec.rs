@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::{Message, Role, WebSocket};
 
-use super::Shell;
+use super::{Called, Shell};
 
 /// Runs the command that is asked for until it ends.
-pub(super) fn serve(mut stream: TcpStream, key: &str, query: &[(String, String)], shell: &Shell) {
+pub(super) fn serve(mut stream: TcpStream, key: &str, path: &str, query: &[(String, String)], shell: &Shell) {
     let accept = derive_accept_key(key.as_bytes());
     let head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -26,7 +26,10 @@ pub(super) fn serve(mut stream: TcpStream, key: &str, query: &[(String, String)]
     let _ = stream.set_read_timeout(Some(Duration::from_millis(10)));
     let mut socket = WebSocket::from_raw_socket(stream, Role::Server, None);
     let words: Vec<String> = query.iter().filter(|(name, _)| name == "command").map(|(_, v)| v.clone()).collect();
-    let spawned = shell(&words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let container = query.iter().find(|(name, _)| name == "container").map_or("", |(_, v)| v.as_str());
+    let pod = path.rsplit('/').nth(1).unwrap_or_default();
+    let called = Called { pod, container, words: &words };
+    let spawned = shell(&called).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) => {

@@ -1,6 +1,7 @@
 //! The part of a kubelet: containers that were added are run by what the test gave, and their states told.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -26,7 +27,22 @@ pub(super) fn run(request: &Request, reply: &Reply, state: &Arc<Mutex<State>>) {
         let (kubelet, state, pod) = (kubelet.clone(), state.clone(), name.clone());
         std::thread::spawn(move || {
             tell(&state, &pod, statuses, &container, json!({"waiting": {"reason": "ContainerCreating"}}), true);
-            if let Some(end) = kubelet(&container) {
+            // What takes a while is told to run.
+            let (done, waits) = mpsc::channel::<()>();
+            let running = {
+                let (state, pod, container) = (state.clone(), pod.clone(), container.clone());
+                std::thread::spawn(move || {
+                    if waits.recv_timeout(Duration::from_millis(100)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                        tell(&state, &pod, statuses, &container, json!({"running": {}}), false);
+                    }
+                })
+            };
+            let mut placed = container.clone();
+            placed["inPod"] = pod.clone().into();
+            let end = kubelet(&placed);
+            let _ = done.send(());
+            let _ = running.join();
+            if let Some(end) = end {
                 tell(&state, &pod, statuses, &container, end, false);
             } else {
                 forget(&state, &pod, statuses);

@@ -108,12 +108,22 @@ pub enum What {
     Recorded(String),
 }
 
-/// What runs containers: one comes in, the state it ends in goes out, `{"terminated": …}` or `{"waiting": …}`. None is a
+/// What runs containers: one comes in, with the name of its pod as `inPod`, the state it ends in goes out, `{"terminated": …}` or `{"waiting": …}`. None is a
 /// kubelet that never hears of it.
 pub type Kubelet = Arc<dyn Fn(&Value) -> Option<Value> + Send + Sync>;
 
-/// What exec runs: the command's words come in.
-pub type Shell = Arc<dyn Fn(&[String]) -> std::process::Command + Send + Sync>;
+/// What exec is asked for.
+pub struct Called<'c> {
+    pub pod: &'c str,
+    pub container: &'c str,
+    pub words: &'c [String],
+}
+
+/// What exec runs.
+pub type Shell = Arc<dyn Fn(&Called<'_>) -> std::process::Command + Send + Sync>;
+
+/// What a pod has logged so far, if it is one that is asked about.
+pub type Log = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -131,6 +141,7 @@ struct State {
     log: Vec<String>,
     kubelet: Option<Kubelet>,
     shell: Option<Shell>,
+    log_of: Option<Log>,
     made: usize,
     /// What containers logged, by namespace, pod, container and whether it is of the run before.
     logs: HashMap<(String, String, String, bool), String>,
@@ -237,8 +248,14 @@ impl ApiServer {
     }
 
     /// Runs what is to be run by exec.
-    pub fn with_shell(self, shell: impl Fn(&[String]) -> std::process::Command + Send + Sync + 'static) -> Self {
+    pub fn with_shell(self, shell: impl Fn(&Called<'_>) -> std::process::Command + Send + Sync + 'static) -> Self {
         self.state().shell = Some(Arc::new(shell));
+        self
+    }
+
+    /// Tells what pods log while they run.
+    pub fn with_log_of(self, log: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.state().log_of = Some(Arc::new(log));
         self
     }
 
@@ -365,7 +382,7 @@ fn serve(mut stream: TcpStream, state: &Arc<Mutex<State>>) {
         if let (Some(key), 200) = (&request.upgrade, reply.code) {
             let shell = state.lock().expect("no panic in the server").shell.clone();
             if let Some(shell) = shell {
-                exec::serve(stream, key, &request.query, &shell);
+                exec::serve(stream, key, &request.path, &request.query, &shell);
             }
             return;
         }
@@ -622,6 +639,9 @@ fn resource(request: &Request, state: &mut State, group: &str, version: &str, re
             let container = request.query("container").unwrap_or_default();
             let previous = request.query("previous") == Some("true");
             let key = (namespace.unwrap_or_default().to_owned(), pod.to_owned(), container.to_owned(), previous);
+            if let Some(text) = state.log_of.as_ref().and_then(|log| log(pod)) {
+                return Reply { code: 200, headers: Vec::new(), body: text.into_bytes(), cut: false };
+            }
             match state.logs.get(&key) {
                 Some(text) => Reply { code: 200, headers: Vec::new(), body: text.clone().into_bytes(), cut: false },
                 None if previous => {

@@ -2,12 +2,14 @@
 //! the test's process.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
+use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, setsockopt, socket, sockopt,
+};
 
 use super::World;
 
@@ -16,6 +18,17 @@ pub fn tcp(world: &World, at: &str, serve: fn(TcpStream)) {
     let at: SocketAddr = at.parse().expect("an address");
     let listener = world.inside("s", move || TcpListener::bind(at).expect("to listen"));
     thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(thread::spawn(move || serve(stream)))));
+}
+
+/// A listener of which nobody accepts, with a queue that is full: keep what comes back.
+pub fn full(at: &str) -> (OwnedFd, Vec<TcpStream>) {
+    let at: SocketAddrV4 = at.parse().expect("an address");
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).expect("a socket");
+    bind(socket.as_raw_fd(), &SockaddrIn::from(at)).expect("to bind");
+    listen(&socket, Backlog::new(1).expect("a length")).expect("to listen");
+    // One more than the queue's length is kept (listen(2)).
+    let waiting = (0..2).map(|_| TcpStream::connect(at).expect("to connect")).collect();
+    (socket, waiting)
 }
 
 /// A UDP server that answers every datagram, or doesn't.

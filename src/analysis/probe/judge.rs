@@ -395,7 +395,7 @@ mod tests {
     use super::*;
 
     fn item(role: Role, target: &str, expected: Verdict) -> Item {
-        Item { role, target: target.parse().expect(target), what: target.to_owned(), expected }
+        Item { role, target: target.parse().expect(target), what: target.to_owned(), expected, server: None }
     }
 
     fn record(class: Class) -> Vec<Record> {

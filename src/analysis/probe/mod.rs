@@ -4,9 +4,13 @@
 //! the static verdict, target by target. It knows nothing of clusters that answer or of containers: that is `live::probe`.
 
 mod judge;
+mod locate;
 mod plan;
 mod sample;
+mod wire;
 
 pub use judge::{Agreement, Context, Enforcement, Finding, Judgement, judge};
+pub use locate::{Burst, End, Located, Place, locate};
 pub use plan::{Item, Plan, Role, plan};
 pub use sample::{Tally, sample};
+pub use wire::{On, Passed, logged, seen};

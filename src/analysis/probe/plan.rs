@@ -49,6 +49,8 @@ pub struct Item {
     pub what: String,
     /// The static verdict for it.
     pub expected: Verdict,
+    /// The pod behind it.
+    pub server: Option<PodId>,
 }
 
 /// What to try.
@@ -80,7 +82,7 @@ pub fn plan(evaluator: &Evaluator<'_>, check: &Check, client: PodId, asked: &Ask
     {
         let expected = check.dns.as_ref().map_or(Verdict::Unknown, |dns| dns.verdict);
         let target = Target { host: Host::Name(name.clone()), dial: None };
-        plan.items.push(Item { role: Role::Name, target, what: name, expected });
+        plan.items.push(Item { role: Role::Name, target, what: name, expected, server: None });
     }
     let families: Vec<bool> = cluster.pods[client.index()].ips.iter().map(IpAddr::is_ipv6).collect();
     let has = |ip: &IpAddr| families.is_empty() || families.contains(&ip.is_ipv6());
@@ -88,7 +90,13 @@ pub fn plan(evaluator: &Evaluator<'_>, check: &Check, client: PodId, asked: &Ask
         |host: Host, port: u16| Target { host, dial: Some(Dial { protocol: transport, port, talk: Talk::Nothing }) };
     for (address, port, what) in fronts(cluster, check, asked).into_iter().filter(|(ip, ..)| has(ip)) {
         let expected = front(check, address.is_ipv6());
-        plan.items.push(Item { role: Role::Service, target: dial(Host::Address(address), port), what, expected });
+        plan.items.push(Item {
+            role: Role::Service,
+            target: dial(Host::Address(address), port),
+            what,
+            expected,
+            server: None,
+        });
     }
     let mut left_out = 0;
     for (index, endpoint) in check.endpoints.iter().enumerate().filter(|(_, e)| e.counted) {
@@ -115,6 +123,7 @@ pub fn plan(evaluator: &Evaluator<'_>, check: &Check, client: PodId, asked: &Ask
             target: dial(host, port),
             what,
             expected: endpoint.verdict,
+            server: endpoint.pod,
         });
     }
     if left_out > 0 {
@@ -234,7 +243,7 @@ fn must_fail(evaluator: &Evaluator<'_>, client: PodId) -> Option<Item> {
                     let dial = Dial { protocol: Transport::Tcp, port: port.number, talk: Talk::Nothing };
                     let target = Target { host: Host::Address(*ip), dial: Some(dial) };
                     let (role, what) = (Role::MustFail, cluster.pod_name(id));
-                    return Some(Item { role, target, what, expected: Verdict::Blocked });
+                    return Some(Item { role, target, what, expected: Verdict::Blocked, server: Some(id) });
                 }
             }
         }

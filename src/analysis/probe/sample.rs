@@ -195,5 +195,5 @@ fn item(evaluator: &Evaluator<'_>, client: PodId, server: PodId, port: u16) -> O
     };
     let dial = Dial { protocol: Transport::Tcp, port, talk: Talk::Nothing };
     let target = Target { host: Host::Address(ip), dial: Some(dial) };
-    Some(Item { role: Role::Endpoint(0), target, what: cluster.pod_name(server), expected })
+    Some(Item { role: Role::Endpoint(0), target, what: cluster.pod_name(server), expected, server: Some(server) })
 }

@@ -36,7 +36,8 @@ pub(super) fn settle(
         output.note("note: no connection is suspected: there is nothing to send packets for\n");
         return Ok(false);
     }
-    let answers = probe::run(global, &args.probe, model, case.profile, &tries, output)?;
+    let sending = probe::Sending { global, flags: &args.probe, capture: None };
+    let answers = probe::run(sending, model, case.profile, &tries, output)?;
     let mut doubt = false;
     for (index, answer) in of.into_iter().zip(answers) {
         let probe = match answer {

@@ -9,7 +9,7 @@ use super::super::error::{LiveError, Trouble, shorten};
 use super::image::{ImageKind, ProbeImage, PullPolicy};
 use super::subject::Subject;
 use super::{Options, Probed, tools};
-use crate::probe_record::{self, Record, Report, Step};
+use crate::probe_record::{self, Counter, Record, Report, Step};
 use crate::probe_target::{Host, Target, batch_number, encode_batch};
 
 /// Where the agent is in its image.
@@ -28,7 +28,22 @@ pub(super) struct Recipe {
     /// Bytes that its last words may have.
     limit: usize,
     connect: f64,
+    errand: Errand,
 }
+
+/// What the container is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Errand {
+    /// To try each target.
+    Try,
+    /// To dial one target so many times, and to count.
+    Burst(usize),
+    /// To count for so many seconds, after so many of quiet.
+    Watch(u32, u32),
+}
+
+/// Seconds that the agent counts before it sends a burst.
+pub(super) const QUIET: u32 = 2;
 
 impl Recipe {
     pub(super) fn new(
@@ -54,7 +69,32 @@ impl Recipe {
             user: subject.user(),
             limit,
             connect: options.connect.as_secs_f64(),
+            errand: Errand::Try,
         })
+    }
+
+    /// To dial one target so many times, a second each, and to count: the targets to give it then.
+    pub(super) fn burst(&mut self, target: &Target, count: usize) -> Vec<Target> {
+        self.rename();
+        self.errand = Errand::Burst(count);
+        self.connect = 1.0;
+        // The agent repeats a target; a script gets it so many times, and half as many as it tries silence twice.
+        vec![target.clone(); if self.kind == ImageKind::Agent { 1 } else { count / 2 }]
+    }
+
+    /// To count for so many seconds, after so many of quiet.
+    pub(super) fn watching(mut self, quiet: u32, seconds: u32) -> Self {
+        self.errand = Errand::Watch(quiet, seconds);
+        self
+    }
+
+    /// What it does, as a clause.
+    pub(super) fn errand(&self, targets: &[Target]) -> String {
+        match self.errand {
+            Errand::Try => format!("tries {}", super::ephemeral::connections(targets.len())),
+            Errand::Burst(count) => format!("dials one target {count} times"),
+            Errand::Watch(quiet, seconds) => format!("reads the network's counters for {} s", quiet + seconds),
+        }
     }
 
     /// Another name.
@@ -88,14 +128,21 @@ impl Recipe {
     pub(super) fn container(&self, name: &str, targets: &[Target]) -> Value {
         let command = match self.kind {
             ImageKind::Agent => {
-                let mut words = vec![
-                    AGENT.to_owned(),
-                    "--listen".to_owned(),
-                    "--timeout".to_owned(),
-                    self.connect.to_string(),
-                    "--batch".to_owned(),
-                    encode_batch(targets),
-                ];
+                let mut words = vec![AGENT.to_owned()];
+                match self.errand {
+                    Errand::Try => words.push("--listen".to_owned()),
+                    Errand::Burst(count) => {
+                        let count = count.to_string();
+                        words.extend(["--counters", "--quiet", &QUIET.to_string()].map(str::to_owned));
+                        words.extend(["--repeat", &count, "--tries", "1"].map(str::to_owned));
+                    }
+                    Errand::Watch(quiet, seconds) => {
+                        words.extend(["--counters", "--quiet", &quiet.to_string()].map(str::to_owned));
+                        words.extend(["--watch".to_owned(), seconds.to_string()]);
+                    }
+                }
+                words.extend(["--timeout".to_owned(), self.connect.to_string()]);
+                words.extend(["--batch".to_owned(), encode_batch(targets)]);
                 if self.limit < probe_record::MESSAGE_LIMIT {
                     words.extend(["--limit".to_owned(), self.limit.to_string()]);
                 }
@@ -164,6 +211,7 @@ pub(super) struct Answer {
     /// Lines that were written and did not come through.
     pub(super) missing: usize,
     pub(super) millis: u32,
+    pub(super) counters: Vec<Counter>,
 }
 
 impl Answer {
@@ -173,6 +221,7 @@ impl Answer {
             missing: report.missing(),
             millis: report.millis,
             records: report.records().cloned().collect(),
+            counters: report.counters().cloned().collect(),
         }
     }
 
@@ -185,6 +234,8 @@ impl Answer {
             controls: Vec::new(),
             servers: Vec::new(),
             millis: self.millis,
+            counters: self.counters,
+            way: 0,
         };
         for record in self.records {
             match record.step {
@@ -202,7 +253,7 @@ impl Answer {
 }
 
 /// Eight hexadecimal digits that are not used yet: the standard library's random seed of hash maps.
-fn unique() -> String {
+pub(super) fn unique() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
 
     format!("{:08x}", RandomState::new().build_hasher().finish() as u32)

@@ -7,20 +7,19 @@
 
 use std::fmt;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::super::ask::{Ask, CONFIG_MAPS, PODS};
 use super::super::client::{Api, JSON, Sent};
 use super::super::error::{LiveError, Trouble};
 use super::container::{Answer, Recipe};
-use super::ephemeral::{admission, connections};
+use super::ephemeral::admission;
 
 use super::preflight::Needed;
-use super::state::{self, State, broken};
-use super::subject::{Pod, Subject};
+use super::session::{Added, Into, Place};
+use super::subject::Subject;
 use super::{Job, Options, Probed};
 use crate::probe_target::Target;
 
@@ -48,13 +47,13 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "a pod `{}` on node `{}`, with the labels of `{}` and image `{}`, never ready, and a ConfigMap `{}` that owns it; it tries {}, and both are removed at the end",
+            "a pod `{}` on node `{}`, with the labels of `{}` and image `{}`, never ready, and a ConfigMap `{}` that owns it; it {}, and both are removed at the end",
             self.name,
             self.node,
             self.of,
             self.recipe.image,
             self.name,
-            connections(self.targets.len())
+            self.recipe.errand(&self.targets)
         )
     }
 }
@@ -65,6 +64,16 @@ impl Plan {
         self.recipe.rename();
         self.name.clone_from(&self.recipe.name);
         self.pod["metadata"]["name"] = self.name.as_str().into();
+    }
+
+    /// To dial one target so many times, and to count.
+    pub(super) fn burst(&mut self, target: &Target, count: usize) {
+        self.targets = self.recipe.burst(target, count);
+        self.rename();
+    }
+
+    pub(super) fn targets(&self) -> &[Target] {
+        &self.targets
     }
 
     fn owner(&self) -> Value {
@@ -201,7 +210,7 @@ impl Leftovers {
     }
 
     /// Remembers an object before it is made: a request may arrive whose answer does not.
-    fn about_to_make(&self, kind: &'static str, namespace: &str, name: &str) {
+    pub(super) fn about_to_make(&self, kind: &'static str, namespace: &str, name: &str) {
         self.list().push((kind, namespace.to_owned(), name.to_owned()));
     }
 
@@ -213,7 +222,13 @@ impl Leftovers {
         }
     }
 
-    async fn remove_one(&self, api: &Api, kind: &'static str, namespace: &str, name: &str) -> Result<(), LiveError> {
+    pub(super) async fn remove_one(
+        &self,
+        api: &Api,
+        kind: &'static str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), LiveError> {
         let resource = if kind == "pod" { PODS } else { CONFIG_MAPS };
         let path = Ask::get(resource, namespace, name).path();
         let body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0, "propagationPolicy": "Background"});
@@ -267,51 +282,24 @@ async fn made(
     create(api, &all(&PODS, &plan.namespace), &plan.pod(owner, targets), &what)
         .await
         .map_err(|error| admission(error, &plan.of))?;
-    let (code, words) = ended(api, plan, deadline).await?;
+    let added = Added {
+        place: Place { namespace: &plan.namespace, pod: &plan.name, container: &plan.recipe.name },
+        image: &plan.recipe.image,
+        what: format!("the copy `{}/{}`", plan.namespace, plan.name),
+        into: Into::Node(&plan.node),
+    };
+    let (code, words) = added.ended(api, deadline).await?;
     plan.recipe.read(&words, code, targets)
 }
 
 /// Makes an object; that it exists already is an earlier try whose answer got lost.
-async fn create(api: &Api, path: &str, body: &Value, what: &str) -> Result<Vec<u8>, LiveError> {
+pub(super) async fn create(api: &Api, path: &str, body: &Value, what: &str) -> Result<Vec<u8>, LiveError> {
     match api.send(&Sent::post(&format!("{path}?fieldManager=netcheck"), body), what).await {
         Err(error) if error.message.contains("status 409") => {
             let name = body["metadata"]["name"].as_str().unwrap_or_default();
             api.get(&format!("{path}/{name}"), JSON, what).await
         }
         other => other,
-    }
-}
-
-async fn ended(api: &Api, plan: &Plan, deadline: Instant) -> Result<(i32, String), LiveError> {
-    let ask = Ask::get(PODS, &plan.namespace, &plan.name);
-    let what = format!("the copy `{}/{}`", plan.namespace, plan.name);
-    let mut wait = Duration::from_millis(150);
-    let mut waits_for = String::new();
-    loop {
-        sleep(wait).await;
-        wait = (wait * 3 / 2).min(Duration::from_secs(1));
-        let body = api.get(&ask.path(), JSON, &ask.describe()).await?;
-        let pod: Pod = serde_json::from_slice(&body)
-            .map_err(|_| LiveError::new(Trouble::Protocol, format!("the server's answer to {what} can't be read")))?;
-        match state::of(&pod.status.container_statuses, &plan.recipe.name) {
-            State::Ended { code, words } => return Ok((code, words)),
-            State::Broken { reason, message } => return Err(broken(&what, &plan.recipe.image, &reason, &message)),
-            State::Starting(reason) => waits_for = reason,
-            State::Running => waits_for = "it runs".to_owned(),
-            State::Unseen => {}
-        }
-        if pod.status.phase == "Failed" {
-            return Err(LiveError::new(
-                Trouble::NotStarted,
-                format!("{what} failed before the probe ran: the node may have refused it"),
-            )
-            .help(format!("kubectl describe node {}", plan.node)));
-        }
-        if Instant::now() >= deadline {
-            let last = if waits_for.is_empty() { String::new() } else { format!(" ({waits_for})") };
-            return Err(LiveError::new(Trouble::Timeout, format!("{what} has not ended in time{last}"))
-                .help("give it longer with --timeout, such as --timeout 3m"));
-        }
     }
 }
 

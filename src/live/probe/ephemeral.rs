@@ -15,7 +15,7 @@ use super::super::rights::{Right, roles};
 use super::container::{Answer, Recipe};
 use super::image::{ImageKind, ProbeImage};
 use super::preflight::Needed;
-use super::state::{self, State, broken};
+use super::session::{Added, Into, Place};
 use super::subject::{self, Subject};
 use super::{Job, Options, Probed};
 use crate::probe_record;
@@ -23,9 +23,6 @@ use crate::probe_target::Target;
 
 /// What it takes.
 pub(super) const RIGHTS: &Needed = &[("pods", "get"), ("pods/ephemeralcontainers", "patch")];
-
-/// How long the kubelet may say nothing of a new container.
-const UNSEEN: Duration = Duration::from_secs(15);
 
 /// An ephemeral container to add.
 #[derive(Clone, Debug)]
@@ -43,10 +40,10 @@ impl fmt::Display for Plan {
         let image = if self.own { "of the pod's own image" } else { "of image" };
         write!(
             f,
-            "{containers} `{}` {image} `{}`, which tries {} and ends; it stays in the pod's record until the pod is deleted",
+            "{containers} `{}` {image} `{}`, which {} and ends; it stays in the pod's record until the pod is deleted",
             self.recipe.name,
             self.recipe.image,
-            connections(self.targets.len())
+            self.recipe.errand(&self.targets)
         )
     }
 }
@@ -64,9 +61,46 @@ impl Plan {
         patches.map(|patch| ("PATCH", path(subject, false), patch)).collect()
     }
 
+    /// With this container.
+    pub(super) fn of(recipe: Recipe, targets: Vec<Target>) -> Self {
+        Self { own: recipe.kind == ImageKind::Target, recipe, targets }
+    }
+
     /// Another name for what is added.
     pub(super) fn rename(&mut self) {
         self.recipe.rename();
+    }
+
+    /// To dial one target so many times, and to count where it holds the agent.
+    pub(super) fn burst(&mut self, target: &Target, count: usize) {
+        self.targets = self.recipe.burst(target, count);
+    }
+
+    pub(super) fn is_agent(&self) -> bool {
+        self.recipe.kind == ImageKind::Agent
+    }
+
+    pub(super) fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// The name of the first container.
+    pub(super) fn name(&self) -> &str {
+        &self.recipe.name
+    }
+
+    pub(super) fn image(&self) -> &str {
+        &self.recipe.image
+    }
+
+    /// Adds the first container.
+    pub(super) async fn add(&self, api: &Api, subject: &Subject) -> Result<(), LiveError> {
+        patched(api, subject, &self.patch(&self.recipe.name, &self.targets), false).await
+    }
+
+    /// What the first container said last.
+    pub(super) fn read(&self, words: &str, code: i32) -> Result<Answer, LiveError> {
+        self.recipe.read(words, code, &self.targets)
     }
 
     fn patch(&self, name: &str, targets: &[Target]) -> Value {
@@ -82,7 +116,7 @@ fn path(subject: &Subject, dry: bool) -> String {
 /// What to add.
 pub(super) fn plan(subject: &Subject, job: &Job, image: &ProbeImage, options: &Options) -> Result<Plan, LiveError> {
     let recipe = Recipe::new(subject, image, options, subject.message_limit())?;
-    Ok(Plan { recipe, targets: job.targets.clone(), own: image.kind == ImageKind::Target })
+    Ok(Plan::of(recipe, job.targets.clone()))
 }
 
 /// Asks what the API server and its admission would say, without a change.
@@ -164,10 +198,8 @@ pub(super) async fn run(
     subject: &Subject,
     plan: &Plan,
     targets: &[Target],
-    options: &Options,
     deadline: Instant,
 ) -> Result<Probed, LiveError> {
-    let _ = options;
     let recipe = &plan.recipe;
     let mut all = Answer::default();
     let mut names = Vec::new();
@@ -179,7 +211,7 @@ pub(super) async fn run(
         let stays = |error: LiveError| {
             error.help(format!("ephemeral container `{name}` stays in the record of pod {}", subject.full_name()))
         };
-        let (code, words) = ended(api, subject, &name, &recipe.image, deadline).await.map_err(stays)?;
+        let (code, words) = added(subject, &name, &recipe.image).ended(api, deadline).await.map_err(stays)?;
         let mut answer = recipe.read(&words, code, chunk).map_err(stays)?;
         if answer.missing > 0
             && recipe.kind == ImageKind::Agent
@@ -193,6 +225,7 @@ pub(super) async fn run(
         }
         first += chunk.len() as u16;
         all.records.extend(answer.records);
+        all.counters.extend(answer.counters);
         all.millis = all.millis.max(answer.millis);
     }
     let list: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
@@ -201,63 +234,13 @@ pub(super) async fn run(
     Ok(all.probed(how, Some(left), targets.len()))
 }
 
-/// Waits until a container has ended: its exit code and its last words.
-async fn ended(
-    api: &Api,
-    subject: &Subject,
-    name: &str,
-    image: &str,
-    deadline: Instant,
-) -> Result<(i32, String), LiveError> {
-    let began = Instant::now();
-    let what = format!("the ephemeral container `{name}` of pod `{}`", subject.full_name());
-    let mut wait = Duration::from_millis(150);
-    let mut waits_for = String::new();
-    loop {
-        sleep(wait).await;
-        wait = (wait * 3 / 2).min(Duration::from_secs(1));
-        let pod = match subject::again(api, subject).await {
-            Ok(pod) => pod,
-            Err(error) if error.trouble == Trouble::NotFound => {
-                return Err(LiveError::new(
-                    Trouble::NoAnswer,
-                    format!("pod `{}` went away during the probe", subject.full_name()),
-                ));
-            }
-            Err(error) => return Err(error),
-        };
-        if pod.metadata.uid != subject.uid {
-            return Err(LiveError::new(
-                Trouble::NoAnswer,
-                format!("pod `{}` was replaced during the probe", subject.full_name()),
-            ));
-        }
-        let state = state::of(&pod.status.ephemeral_container_statuses, name);
-        match state {
-            State::Ended { code, words } => return Ok((code, words)),
-            State::Broken { reason, message } => return Err(broken(&what, image, &reason, &message)),
-            State::Starting(reason) => waits_for = reason,
-            State::Running => waits_for = "it runs".to_owned(),
-            State::Unseen if began.elapsed() >= UNSEEN || Instant::now() >= deadline => {
-                return Err(LiveError::new(
-                    Trouble::NotStarted,
-                    format!("{what} was not started: the kubelet says nothing of it after {} s", began.elapsed().as_secs()),
-                )
-                .help("the node may be down, virtual, or unable to add containers: kubectl describe node; or probe by another way: --via exec or --via copy"));
-            }
-            State::Unseen => {}
-        }
-        if matches!(pod.status.phase.as_str(), "Succeeded" | "Failed") {
-            return Err(LiveError::new(
-                Trouble::NoAnswer,
-                format!("pod `{}` finished during the probe", subject.full_name()),
-            ));
-        }
-        if Instant::now() >= deadline {
-            let last = if waits_for.is_empty() { String::new() } else { format!(" ({waits_for})") };
-            return Err(LiveError::new(Trouble::Timeout, format!("{what} has not ended in time{last}"))
-                .help("give it longer with --timeout, such as --timeout 3m"));
-        }
+/// An ephemeral container of this name.
+pub(super) fn added<'a>(subject: &'a Subject, name: &'a str, image: &'a str) -> Added<'a> {
+    Added {
+        place: Place { namespace: &subject.namespace, pod: &subject.name, container: name },
+        image,
+        what: format!("the ephemeral container `{name}` of pod `{}`", subject.full_name()),
+        into: Into::Pod(&subject.uid),
     }
 }
 

@@ -2,24 +2,19 @@
 
 use std::fmt;
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api as Pods, AttachParams};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::super::client::Api;
-use super::super::error::{LiveError, Trouble, of_client, shorten};
+use super::super::error::{LiveError, Trouble, shorten};
 use super::preflight::Needed;
+use super::session::{self, Place};
 use super::subject::{self, Subject};
 use super::{Options, Probed, tools};
 use crate::probe_target::{Target, batch_number};
 
 /// What it takes: the upgrade to a WebSocket is a GET, and since Kubernetes 1.35 counts as a creation too.
 pub(super) const RIGHTS: &Needed = &[("pods", "get"), ("pods/exec", "create"), ("pods/exec", "get")];
-
-/// Bytes of output that are taken.
-const MOST: u64 = 1 << 20;
 
 /// A container to run the script in.
 #[derive(Clone, Debug)]
@@ -40,6 +35,14 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
+    pub(super) fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    pub(super) fn set_targets(&mut self, targets: Vec<Target>) {
+        self.targets = targets;
+    }
+
     /// What would be sent.
     pub(super) fn request(&self, subject: &Subject) -> (&'static str, String, Value) {
         let path = format!(
@@ -52,8 +55,7 @@ impl Plan {
 }
 
 /// Where the script can run.
-pub(super) fn plan(subject: &Subject, targets: &[Target], options: &Options) -> Result<Plan, LiveError> {
-    let _ = options;
+pub(super) fn plan(subject: &Subject, targets: &[Target]) -> Result<Plan, LiveError> {
     let Some(container) = subject.running() else {
         return Err(LiveError::new(
             Trouble::Unfit,
@@ -85,18 +87,18 @@ pub(super) async fn run(
         LiveError::new(Trouble::Timeout, format!("the script in container `{}` has not ended in time", plan.container))
             .help("give it longer with --timeout, such as --timeout 3m")
     };
-    let (text, said) = timeout_at(deadline, talk(api, subject, plan, &script)).await.map_err(|_| late())??;
+    let place = Place { namespace: &subject.namespace, pod: &subject.name, container: &plan.container };
+    let said = timeout_at(deadline, session::exec(api, place, &["sh"], Some(&script))).await.map_err(|_| late())??;
     let unfit = |why: &str| {
         LiveError::new(Trouble::Unfit, format!("container `{}` of `{}` {why}", plan.container, subject.full_name()))
             .help("an ephemeral container brings its own tools: --via ephemeral")
     };
-    let Some(answer) = tools::read(&text) else {
-        let said = shorten(&said);
-        let missing = ["not found", "no such file", "executable file"].iter().any(|w| said.to_lowercase().contains(w));
-        return Err(match (missing, said.is_empty()) {
+    let Some(answer) = tools::read(&said.out) else {
+        let why = shorten(&said.err);
+        return Err(match (said.has_no_program(), why.is_empty()) {
             (true, _) => unfit("has no shell"),
             (false, true) => unfit("ended the script without a word"),
-            (false, false) => unfit(&format!("could not run the script: {said}")),
+            (false, false) => unfit(&format!("could not run the script: {why}")),
         });
     };
     if answer.batch != batch_number(targets) {
@@ -105,62 +107,7 @@ pub(super) async fn run(
     if answer.records.is_empty() {
         return Err(unfit("has no tool that tries connections: none of python, agnhost, bash, nc, curl, wget"));
     }
-    let tool = tools::tool(&text).unwrap_or("netcheck-agent").to_owned();
+    let tool = tools::tool(&said.out).unwrap_or("netcheck-agent").to_owned();
     let how = format!("exec of {tool} in container `{}`", plan.container);
     Ok(answer.probed(how, None, targets.len()))
-}
-
-/// Standard output, and what else was said of the run.
-async fn talk(api: &Api, subject: &Subject, plan: &Plan, script: &str) -> Result<(String, String), LiveError> {
-    let pods: Pods<Pod> = Pods::namespaced(api.client(), &subject.namespace);
-    let how = AttachParams::default().container(&plan.container).stdin(true).stdout(true).stderr(true);
-    let failed = |error: &kube::Error| match error {
-        kube::Error::Api(status) if status.is_forbidden() => {
-            LiveError::new(Trouble::Forbidden, shorten(&status.message))
-        }
-        kube::Error::Api(status) => {
-            LiveError::new(Trouble::Unfit, format!("exec is refused: {}", shorten(&status.message)))
-        }
-        other => of_client(other, "the API server").0,
-    };
-    let mut process = pods.exec(&subject.name, ["sh"], &how).await.map_err(|error| failed(&error))?;
-    let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
-    let status = process.take_status();
-    let write = async {
-        if let Some(mut stdin) = stdin {
-            // The script ends itself; what it doesn't read any more is nobody's error.
-            let _ = stdin.write_all(script.as_bytes()).await;
-            let _ = stdin.flush().await;
-            // Kept open until the output has ended: closing it closes the whole connection for some servers.
-            std::future::pending::<()>().await;
-        }
-    };
-    let read = async {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let outward = async {
-            if let Some(stdout) = stdout {
-                let _ = stdout.take(MOST).read_to_end(&mut out).await;
-            }
-        };
-        let errors = async {
-            if let Some(stderr) = stderr {
-                let _ = stderr.take(MOST).read_to_end(&mut err).await;
-            }
-        };
-        futures::join!(outward, errors);
-        (out, err)
-    };
-    let (out, mut err) = match futures::future::select(std::pin::pin!(read), std::pin::pin!(write)).await {
-        futures::future::Either::Left((read, _)) => read,
-        futures::future::Either::Right(((), read)) => read.await,
-    };
-    if let Some(status) = status
-        && let Ok(Some(status)) = tokio::time::timeout(std::time::Duration::from_secs(1), status).await
-        && status.status.as_deref() == Some("Failure")
-        && let Some(message) = status.message
-    {
-        err.extend(b" ");
-        err.extend(message.into_bytes());
-    }
-    Ok((String::from_utf8_lossy(&out).into_owned(), String::from_utf8_lossy(&err).into_owned()))
 }

@@ -33,6 +33,14 @@ impl Default for ProbeImage {
 }
 
 impl ProbeImage {
+    /// An image of which nothing needs to be known.
+    pub fn reference(text: &str) -> Result<String, String> {
+        if is_reference(text) {
+            return Ok(text.to_owned());
+        }
+        Err(format!("`{}` is not an image: write REPOSITORY:TAG or REPOSITORY@sha256:DIGEST", text.escape_debug()))
+    }
+
     /// The image of the pod's own container.
     pub fn target() -> Self {
         Self { kind: ImageKind::Target, reference: String::new() }

@@ -4,12 +4,14 @@
 //! tells what would be added; nothing is changed yet. Whoever is in charge agrees, and [`Session::run`] does it. It knows
 //! pods and containers, and nothing of policies or verdicts: what a class means is for `analysis::probe`.
 
+pub mod capture;
 mod container;
 mod copy;
 mod ephemeral;
 mod exec;
 mod image;
 mod preflight;
+mod session;
 mod state;
 mod subject;
 mod tools;
@@ -25,7 +27,7 @@ pub use image::{ImageKind, ProbeImage, PullPolicy};
 use super::client::Api;
 use super::error::{LiveError, Trouble};
 use super::{Session, progress};
-use crate::probe_record::{Class, Record, class_of};
+use crate::probe_record::{Class, Counter, Record, class_of};
 use crate::probe_target::Target;
 use copy::Leftovers;
 use subject::Subject;
@@ -105,6 +107,10 @@ pub struct Probed {
     pub servers: Vec<Record>,
     /// How long the attempts took, in milliseconds; 0 where it is not known.
     pub millis: u32,
+    /// What the agent counted meanwhile, where it was asked to.
+    pub counters: Vec<Counter>,
+    /// Which of the ways it was, of those that were found.
+    way: usize,
 }
 
 impl Probed {
@@ -222,14 +228,25 @@ impl Session {
     /// Probes. What was made for it is removed again, also where it fails or is interrupted.
     pub fn run(&self, ready: &[Ready], options: &Options) -> Vec<Result<Probed, LiveError>> {
         let leftovers = Leftovers::default();
+        let work = stream::iter(ready.iter().map(|ready| run(&self.api, ready, options, &leftovers)))
+            .buffered(PARALLEL)
+            .collect::<Vec<_>>();
+        self.guarded(ready.len(), &leftovers, work, || ready.iter().map(|r| Err(stopped(&r.pod()))).collect())
+    }
+
+    /// Does some work from so many pods, and whatever comes of it, removes what was made.
+    fn guarded<T>(
+        &self,
+        pods: usize,
+        leftovers: &Leftovers,
+        work: impl Future<Output = Vec<Result<T, LiveError>>>,
+        stopped: impl FnOnce() -> Vec<Result<T, LiveError>>,
+    ) -> Vec<Result<T, LiveError>> {
         self.runtime.block_on(async {
-            let work = stream::iter(ready.iter().map(|ready| run(&self.api, ready, options, &leftovers)))
-                .buffered(PARALLEL)
-                .collect::<Vec<_>>();
-            let work = progress::probing(self.progress, ready.len(), work);
+            let work = progress::probing(self.progress, pods, work);
             let out = tokio::select! {
                 out = work => out,
-                () = interrupted() => ready.iter().map(|r| Err(stopped(&r.pod()))).collect(),
+                () = interrupted() => stopped(),
             };
             let _ = tokio::time::timeout(CLEANUP, leftovers.remove(&self.api)).await;
             let still = leftovers.names();
@@ -268,7 +285,7 @@ async fn prepare(api: &Api, job: &Job, options: &Options) -> Result<Ready, LiveE
     let mut refused: Vec<LiveError> = Vec::new();
     let mut rights = preflight::Rights::new(api, &job.namespace);
     if matches!(options.via, Via::Auto | Via::Exec) {
-        match exec::plan(&subject, &job.targets, options) {
+        match exec::plan(&subject, &job.targets) {
             Ok(plan) => match rights.have(exec::RIGHTS).await {
                 Ok(()) => ways.push(Way::Exec(plan)),
                 Err(error) => refused.push(error),
@@ -327,7 +344,7 @@ async fn run(api: &Api, ready: &Ready, options: &Options, leftovers: &Leftovers)
     let deadline = tokio::time::Instant::now() + options.timeout;
     let mut found: Option<Probed> = None;
     let mut failed: Option<LiveError> = None;
-    for way in &ready.ways {
+    for (number, way) in ready.ways.iter().enumerate() {
         // What an earlier way has an answer for is not tried again.
         let open: Vec<usize> = match &found {
             Some(probed) => (0..ready.job.targets.len()).filter(|i| probed.targets[*i].is_empty()).collect(),
@@ -340,12 +357,15 @@ async fn run(api: &Api, ready: &Ready, options: &Options, leftovers: &Leftovers)
         let work = async {
             match way {
                 Way::Exec(plan) => exec::run(api, &ready.subject, plan, &targets, options, deadline).await,
-                Way::Ephemeral(plan) => ephemeral::run(api, &ready.subject, plan, &targets, options, deadline).await,
+                Way::Ephemeral(plan) => ephemeral::run(api, &ready.subject, plan, &targets, deadline).await,
                 Way::Copy(plan) => copy::run(api, &ready.subject, plan, &targets, leftovers, deadline).await,
             }
         };
         match work.await {
-            Ok(answer) => found = Some(merged(found, answer, &open, ready.job.targets.len())),
+            Ok(answer) => {
+                let answer = Probed { way: number, ..answer };
+                found = Some(merged(found, answer, &open, ready.job.targets.len()));
+            }
             Err(error) => {
                 let ends = matches!(error.trouble, Trouble::Interrupted | Trouble::Unauthorized);
                 failed = Some(match failed {
@@ -374,7 +394,10 @@ fn merged(earlier: Option<Probed>, answer: Probed, which: &[usize], all: usize) 
         controls: Vec::new(),
         servers: Vec::new(),
         millis: 0,
+        counters: Vec::new(),
+        way: 0,
     });
+    out.way = answer.way;
     out.how = if out.how.is_empty() { answer.how } else { format!("{}, and {}", out.how, answer.how) };
     out.left = answer.left.or(out.left);
     for (records, index) in answer.targets.into_iter().zip(which) {

@@ -1,5 +1,7 @@
 //! The pod that is probed from: what of it decides whether and how that can be done.
 
+use std::net::IpAddr;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -57,6 +59,7 @@ pub(super) struct Spec {
     pub(super) security_context: Option<SecurityContext>,
     pub(super) os: Option<Os>,
     pub(super) node_selector: Option<StringMap>,
+    pub(super) host_network: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -86,6 +89,14 @@ pub(super) struct Status {
     pub(super) phase: String,
     pub(super) container_statuses: Vec<ContainerStatus>,
     pub(super) ephemeral_container_statuses: Vec<ContainerStatus>,
+    #[serde(rename = "podIPs")]
+    pub(super) pod_ips: Vec<PodIp>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PodIp {
+    ip: String,
 }
 
 /// The path of a pod.
@@ -115,11 +126,11 @@ pub(super) async fn read(api: &Api, namespace: &str, name: &str, via: Via) -> Re
     }
 }
 
-/// Its state as it is now.
-pub(super) async fn again(api: &Api, subject: &Subject) -> Result<Pod, LiveError> {
-    let ask = Ask::get(PODS, &subject.namespace, &subject.name);
+/// A pod's state as it is now.
+pub(super) async fn now(api: &Api, namespace: &str, name: &str) -> Result<Pod, LiveError> {
+    let ask = Ask::get(PODS, namespace, name);
     let body = api.get(&ask.path(), JSON, &ask.describe()).await?;
-    serde_json::from_slice(&body).map_err(|_| unreadable(&subject.namespace, &subject.name))
+    serde_json::from_slice(&body).map_err(|_| unreadable(namespace, name))
 }
 
 fn unreadable(namespace: &str, name: &str) -> LiveError {
@@ -171,6 +182,22 @@ impl Subject {
             return Some(("it is being deleted", "name another one of the workload"));
         }
         None
+    }
+
+    /// Its node; empty where it has none.
+    pub(super) fn node(&self) -> &str {
+        self.pod.spec.node_name.as_deref().unwrap_or_default()
+    }
+
+    /// Whether its network is the node's.
+    pub(super) fn uses_host_network(&self) -> bool {
+        self.pod.spec.host_network
+    }
+
+    /// Its address of a family.
+    pub(super) fn address(&self, v6: bool) -> Option<IpAddr> {
+        let all = self.pod.status.pod_ips.iter().map(|ip| &ip.ip);
+        all.filter_map(|ip| ip.parse().ok()).find(|ip: &IpAddr| ip.is_ipv6() == v6)
     }
 
     /// The container that counts as the client: the first.

@@ -31,6 +31,33 @@ pub struct Probe {
     pub judgement: Judgement,
     /// Facts about it, a sentence each.
     pub notes: Vec<String>,
+    /// Connections that were followed.
+    pub capture: Vec<Capture>,
+}
+
+/// A connection that failed and was followed.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Capture {
+    /// As the agent takes it: `tcp:10.0.0.1:5432`.
+    pub target: String,
+    /// What is behind it.
+    pub what: String,
+    /// Packets that were sent, at least.
+    pub sent: u32,
+    /// Where they died: `client` (inside its pod), `way`, `server` (inside its pod), `program` (arrived, not accepted or
+    /// refused there), `way-back`, `client-back`; `nowhere` where they went through, `unknown` where it can't be told.
+    pub place: String,
+    /// The same in words, and what captures on the nodes and the plugin's flow log say.
+    pub meanings: Vec<String>,
+    /// What was counted.
+    pub facts: Vec<String>,
+    /// Commands that do the same by hand.
+    pub commands: Vec<String>,
+    /// What stays behind in the cluster.
+    pub left: Vec<String>,
+    /// What could not be looked at, and why.
+    pub notes: Vec<String>,
 }
 
 /// What packets came to.
@@ -59,6 +86,9 @@ pub struct LiveResult {
     pub meanings: Vec<String>,
     /// Facts about the probe.
     pub notes: Vec<String>,
+    /// Connections that were followed from end to end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub capture: Vec<Capture>,
 }
 
 /// One target that was tried.
@@ -112,6 +142,7 @@ pub(super) fn result(probe: &Probe) -> LiveResult {
         probes: probes.collect(),
         meanings: judgement.meanings.clone(),
         notes: probe.notes.clone(),
+        capture: probe.capture.clone(),
     }
 }
 
@@ -172,6 +203,32 @@ pub(super) fn text(probe: &Probe, expected: Verdict, wide: bool, paint: Paint) -
         let _ = writeln!(out, "  {}: {}", paint.bold("note"), safe(note));
     }
     if let Some(left) = &probe.left {
+        let _ = writeln!(out, "  {}: stays behind: {}", paint.bold("note"), safe(left));
+    }
+    for capture in &probe.capture {
+        out.push_str(&followed(capture, paint));
+    }
+    out
+}
+
+fn followed(capture: &Capture, paint: Paint) -> String {
+    let mut out = String::new();
+    let place = capture.target.split_once(':').map_or("", |(_, place)| place);
+    let to = if place.starts_with(&capture.what) { place.to_owned() } else { format!("{} {place}", capture.what) };
+    let _ = writeln!(out, "\n{}: {} packets to {}", paint.bold("capture"), capture.sent, safe(&to));
+    for meaning in &capture.meanings {
+        let _ = writeln!(out, "  {} {}", paint.yellow("→"), safe(meaning));
+    }
+    for fact in &capture.facts {
+        let _ = writeln!(out, "  {}", paint.dim(&safe(fact)));
+    }
+    for command in &capture.commands {
+        let _ = writeln!(out, "  by hand: {}", safe(command));
+    }
+    for note in &capture.notes {
+        let _ = writeln!(out, "  {}: {}", paint.bold("note"), safe(note));
+    }
+    for left in &capture.left {
         let _ = writeln!(out, "  {}: stays behind: {}", paint.bold("note"), safe(left));
     }
     out

@@ -12,7 +12,7 @@ use serde::Serialize;
 pub use build::{Asked, Facts, report};
 pub(crate) use build::{place, rule_place};
 pub use fix::{ChangeResult, EditResult, FixResult, objects};
-pub use live::{LiveResult, Probe, ProbeResult};
+pub use live::{Capture, LiveResult, Probe, ProbeResult};
 pub use text::{Drawing, render};
 
 /// The version of every machine output.

@@ -3,147 +3,24 @@
 //! What needs packets needs root, `ip` and `nft`; it says so and passes where they are missing.
 #![cfg(target_os = "linux")]
 
+#[path = "../api_server/mod.rs"]
 mod api_server;
+mod capture;
 // Each test uses a part of it.
 #[allow(dead_code)]
+#[path = "../netns/mod.rs"]
 mod netns;
+mod tools;
+mod world;
 
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api_server::{ApiServer, Shell, What};
-use netns::{World, servers};
+use api_server::{ApiServer, What};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use serde_json::{Value, json};
-
-const AGENT: &str = env!("CARGO_BIN_EXE_netcheck-agent");
-
-fn namespace(name: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}})
-}
-
-fn pod(name: &str, ip: &str, ports: &[u16]) -> Value {
-    let ports: Vec<Value> = ports.iter().map(|p| json!({"containerPort": p})).collect();
-    json!({"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"), "labels": {"app": name}},
-        "spec": {"nodeName": "node-1", "containers": [{"name": "main", "image": "registry.example/app:7", "ports": ports}]},
-        "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [{"type": "Ready", "status": "True"}],
-            "containerStatuses": [{"name": "main", "state": {"running": {"startedAt": "2026-11-21T04:01:13Z"}}}]}})
-}
-
-/// `frontend` may reach `web` and not `db`; `web` is behind a Service of its name.
-fn cluster() -> Vec<Value> {
-    vec![
-        namespace("shop"),
-        pod("frontend", "10.77.1.2", &[]),
-        pod("web", "10.77.2.2", &[8080]),
-        pod("db", "10.77.2.3", &[8080]),
-        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
-            "spec": {"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "selector": {"app": "web"},
-                "ports": [{"port": 80, "targetPort": 8080, "protocol": "TCP"}]}}),
-        json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
-            "addressType": "IPv4", "ports": [{"name": "", "port": 8080, "protocol": "TCP"}],
-            "endpoints": [{"addresses": ["10.77.2.2"], "conditions": {"ready": true}, "nodeName": "node-1",
-                "targetRef": {"kind": "Pod", "name": "web", "namespace": "shop"}}]}),
-        json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "db", "namespace": "shop"},
-            "spec": {"podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Ingress"], "ingress": []}}),
-    ]
-}
-
-/// A network that is removed with this value, whatever threads of a server still hold.
-struct Owned(Arc<World>);
-
-impl std::ops::Deref for Owned {
-    type Target = World;
-
-    fn deref(&self) -> &World {
-        &self.0
-    }
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        self.0.remove();
-    }
-}
-
-/// The network that goes with it: servers on 8080, the Service's address as kube-proxy makes it, DNS.
-fn world() -> Option<Owned> {
-    let world = servers_alone()?;
-    world.translate("c", "ip daddr 10.96.0.1 tcp dport 80 dnat to 10.77.2.2:8080");
-    Some(world)
-}
-
-fn servers_alone() -> Option<Owned> {
-    let world = Owned(Arc::new(World::new()?));
-    world.ip("s", "addr add 10.77.2.3/24 dev eth0");
-    servers::tcp(&world, "0.0.0.0:8080", servers::http);
-    servers::dns(&world, "10.77.2.2:53");
-    Some(world)
-}
-
-/// Runs a container's command at the client's end: with a name server and a file for its last words, as the kubelet mounts
-/// them.
-fn kubelet(world: &Owned) -> impl Fn(&Value) -> Option<Value> + Send + Sync + use<> + 'static {
-    let world = world.0.clone();
-    move |container| {
-        let words: Vec<String> =
-            container["command"].as_array()?.iter().filter_map(|w| w.as_str().map(str::to_owned)).collect();
-        let directory = tempfile::tempdir().expect("a directory");
-        let last_words = directory.path().join("termination-log");
-        std::fs::write(&last_words, "").expect("a file");
-        let resolv = directory.path().join("resolv.conf");
-        std::fs::write(&resolv, "nameserver 10.77.2.2\nsearch shop.svc.test svc.test test\noptions ndots:5\n")
-            .expect("a file");
-        let path = last_words.to_str().expect("a path");
-        let mut command = if words[0] == "/netcheck-agent" {
-            let mut command = world.command("c", AGENT);
-            command.args(&words[1..]).args(["--out", path, "--resolv-conf", resolv.to_str().expect("a path")]);
-            command
-        } else {
-            let mut command = world.command("c", &words[0]);
-            command.args(words[1..].iter().map(|w| w.replace("/dev/termination-log", path)));
-            command
-        };
-        let output = command.stdin(Stdio::null()).output().expect("to run");
-        let message = std::fs::read_to_string(&last_words).expect("the last words");
-        Some(json!({"terminated": {"exitCode": output.status.code(), "reason": "Completed", "message": message}}))
-    }
-}
-
-/// A kubelet that only says this.
-fn says(state: Value) -> impl Fn(&Value) -> Option<Value> + Send + Sync + 'static {
-    move |_| Some(state.clone())
-}
-
-fn patches(server: &ApiServer) -> (usize, usize) {
-    let all: Vec<String> = server.asked().into_iter().filter(|a| a.starts_with("PATCH ")).collect();
-    let dry = all.iter().filter(|a| a.contains("dryRun=All")).count();
-    (dry, all.len() - dry)
-}
-
-fn report(server: &ApiServer, args: &[&str]) -> (Value, Option<i32>) {
-    let output = server.netcheck(args).args(["-o", "json"]).output().expect("to run");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let report: Value = serde_json::from_str(&text)
-        .unwrap_or_else(|e| panic!("{e}: {text} {}", String::from_utf8_lossy(&output.stderr)));
-    (report["checks"][0].clone(), output.status.code())
-}
-
-fn classes(live: &Value) -> Vec<(String, String, String)> {
-    let word = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-    let probes = live["probes"].as_array().expect("probes");
-    probes.iter().map(|p| (word(&p["role"]), word(&p["class"]), word(&p["agreement"]))).collect()
-}
-
-fn rows(rows: &[(&str, &str, &str)]) -> Vec<(String, String, String)> {
-    rows.iter().map(|(a, b, c)| ((*a).to_owned(), (*b).to_owned(), (*c).to_owned())).collect()
-}
-
-const EPHEMERAL: [&str; 5] = ["frontend", "web:80", "--live", "--via=ephemeral", "--yes"];
+use world::*;
 
 #[test]
 fn packets_confirm_what_the_policies_say() {
@@ -381,128 +258,6 @@ fn the_states_of_a_real_kubelet_end_the_wait() {
     assert_eq!(seen, 4);
 }
 
-/// A directory with a shell and these programs alone.
-fn programs(names: &[&str]) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().expect("a directory");
-    for name in ["sh", "sleep", "grep", "kill"].iter().chain(names) {
-        let found = Command::new("sh").args(["-c", &format!("command -v {name}")]).output().expect("sh");
-        let path = String::from_utf8_lossy(&found.stdout).trim().to_owned();
-        if path.starts_with('/') {
-            std::os::unix::fs::symlink(path, directory.path().join(name)).expect("a link");
-        }
-    }
-    directory
-}
-
-#[test]
-fn the_tools_of_an_image_tell_what_they_can() {
-    let Some(world) = world() else { return };
-    world.forward_rules("ip daddr 10.77.2.3 drop");
-    std::thread::scope(|threads| {
-        for tool in ["python3", "bash", "nc", "curl", "wget", "busybox"] {
-            let world = &world;
-            threads.spawn(move || what_a_tool_tells(tool, world));
-        }
-    });
-}
-
-/// The same with busybox for each of them.
-fn busybox() -> tempfile::TempDir {
-    let all = programs(&["busybox"]);
-    let directory = tempfile::tempdir().expect("a directory");
-    if let Ok(real) = all.path().join("busybox").canonicalize() {
-        for name in ["busybox", "sh", "sleep", "grep", "kill", "nc", "nslookup", "date"] {
-            std::os::unix::fs::symlink(&real, directory.path().join(name)).expect("a link");
-        }
-    }
-    directory
-}
-
-fn what_a_tool_tells(tool: &str, world: &Owned) {
-    let directory = if tool == "busybox" { busybox() } else { programs(&[tool]) };
-    if !directory.path().join(tool).exists() {
-        eprintln!("skipped: no {tool} here");
-        return;
-    }
-    let path = if tool == "python3" {
-        // What is on the path may be a script that looks for python itself.
-        format!("{}:{}", directory.path().display(), std::env::var("PATH").expect("PATH"))
-    } else {
-        directory.path().display().to_string()
-    };
-    let network = world.0.clone();
-    let shell = move |words: &[String]| {
-        let mut command = network.command("c", "env");
-        command.args(["-i", &format!("PATH={path}")]).args(words);
-        command
-    };
-    let server = ApiServer::start(cluster()).with_shell(shell);
-    let via = ["--live", "--via=exec", "--yes", "--no-dns"];
-    let ask = |target: &str| report(&server, &[&["frontend", target], &via[..]].concat());
-    let (check, code) = ask("web:80");
-    let live = &check["live"];
-    assert_eq!(
-        classes(live),
-        rows(&[("service", "open", "agrees"), ("endpoint", "open", "agrees"), ("must-fail", "timeout", "agrees")]),
-        "{tool}: {live:#}"
-    );
-    assert_eq!(code, Some(0), "{tool}");
-    let named = if tool == "busybox" { "nc" } else { tool.trim_end_matches('3') };
-    assert!(live["via"].as_str().is_some_and(|v| v.contains(named)), "{tool}: {live:#}");
-    assert_eq!(live["left"], Value::Null);
-    let (check, code) = ask("pod/web:8081");
-    assert_eq!(check["live"]["probes"][0]["class"], "refused", "{tool}: {check:#}");
-    assert_eq!(code, Some(3), "{tool}");
-    assert_eq!(patches(&server), (0, 0));
-}
-
-#[test]
-fn an_image_without_a_shell_or_tools_falls_back() {
-    let Some(world) = world() else { return };
-    world.forward_rules("ip daddr 10.77.2.3 drop");
-    let empty = programs(&[]);
-    let path = empty.path().display().to_string();
-    let bare = move |words: &[String]| {
-        let mut command = Command::new(&words[0]);
-        command.env("PATH", &path).env_remove("HOME");
-        command
-    };
-    let missing = |_: &[String]| Command::new("/nonexistent/sh");
-    let shells: [(&str, Shell); 2] = [("no shell", Arc::new(missing)), ("no tool", Arc::new(bare))];
-    for (what, shell) in shells {
-        let server = ApiServer::start(cluster()).with_shell(move |words| shell(words)).with_kubelet(kubelet(&world));
-        server
-            .netcheck(&["frontend", "web:80", "--live", "--via=exec", "--yes"])
-            .assert()
-            .code(2)
-            .stderr(contains(if what == "no shell" { "has no shell" } else { "has no tool" }));
-        let (check, code) = report(&server, &["frontend", "web:80", "--live", "--yes"]);
-        assert_eq!(code, Some(0), "{what}: {check:#}");
-        assert!(check["live"]["via"].as_str().is_some_and(|v| v.contains("ephemeral")), "{what}: {check:#}");
-    }
-}
-
-#[test]
-fn a_container_of_the_clients_own_image_runs_its_tools() {
-    let Some(world) = world() else { return };
-    world.forward_rules("ip daddr 10.77.2.3 drop");
-    let server = ApiServer::start(cluster()).with_kubelet(kubelet(&world));
-    let (check, code) = report(
-        &server,
-        &["frontend", "web:80", "--no-dns", "--live", "--via=ephemeral", "--yes", "--probe-image=@target"],
-    );
-    assert_eq!(code, Some(0), "{check:#}");
-    let pod = server.objects("Pod").into_iter().find(|p| p["metadata"]["name"] == "frontend").expect("the pod");
-    let added = &pod["spec"]["ephemeralContainers"][0];
-    assert_eq!((&added["image"], &added["command"][0]), (&json!("registry.example/app:7"), &json!("sh")));
-}
-
-fn made(server: &ApiServer) -> Vec<String> {
-    let all = server.objects("Pod").into_iter().chain(server.objects("ConfigMap"));
-    let names = all.filter_map(|o| o["metadata"]["name"].as_str().map(str::to_owned));
-    names.filter(|n| n.starts_with("netcheck-")).collect()
-}
-
 const COPY: [&str; 5] = ["frontend", "web:80", "--live", "--via=copy", "--yes"];
 
 #[test]
@@ -618,13 +373,6 @@ fn rules_that_come_late_are_waited_for() {
     let added = pod["spec"]["ephemeralContainers"].as_array().expect("containers");
     assert_eq!(added.len(), 2);
     assert_ne!(added[0]["name"], added[1]["name"]);
-}
-
-fn json_of(server: &ApiServer, args: &[&str]) -> (Value, Option<i32>) {
-    let output = server.netcheck(args).args(["-o", "json"]).output().expect("to run");
-    let report = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)));
-    (report, output.status.code())
 }
 
 #[test]

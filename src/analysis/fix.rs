@@ -117,6 +117,8 @@ pub struct Proposal {
     pub fixes: Vec<Fix>,
     /// Rules of tier Admin that deny: only their administrator can change them.
     pub not_yours: Vec<NotYours>,
+    /// Nothing was found to propose under a profile that leaves questions open: an edit may work under some of its choices.
+    pub unsettled: bool,
 }
 
 /// How many fixes are proposed.
@@ -160,7 +162,9 @@ pub fn propose(evaluator: &Evaluator<'_>, profile: &Profile, sources: &SourceMap
     let weight = |f: &Fix| f.cost + 2 * f.effects.opened_pairs().min(20) as u32;
     fixes.sort_by_key(|f| (f.needs_admin, f.effects.closes_what_listens(cluster), weight(f)));
     fixes.truncate(MOST_FIXES);
-    Proposal { fixes, not_yours: not_yours(evaluator, &check) }
+    let not_yours = not_yours(evaluator, &check);
+    let unsettled = fixes.is_empty() && not_yours.is_empty() && !profile.is_settled();
+    Proposal { fixes, not_yours, unsettled }
 }
 
 struct Search<'a> {

@@ -49,19 +49,25 @@ pub(super) fn between(before: &Evaluator<'_>, after: &Evaluator<'_>, changed: &[
     let ports = touched.iter().map(Touched::ports).reduce(either).unwrap_or_default();
     let mut comparison = Comparison { before, after, ports, left: MOST_PAIRS, cut_short: false, rows: BTreeMap::new() };
     let outside = facts.outside();
-    for (subject, touched) in subjects.iter().zip(&touched) {
+    for (subject, own_change) in subjects.iter().zip(&touched) {
         let pods = |pods: &Vec<PodId>| Class::Pods(pods.clone());
         let own = Class::Pods(subject.clone());
-        for other in subjects.iter().map(pods) {
-            comparison.pair(&own, &other);
+        let Some(here) = End::of(&own) else { continue };
+        for (other, theirs) in subjects.iter().map(pods).zip(&touched) {
+            let Some(there) = End::of(&other) else { continue };
+            if own_change.concerns(cluster, Direction::Egress, &there)
+                || theirs.concerns(cluster, Direction::Ingress, &here)
+            {
+                comparison.pair(&own, &other);
+            }
         }
         let far = others.iter().map(pods).chain(nodes.iter().map(|n| Class::Node(*n)));
         for other in far.chain(outside.iter().copied().map(Class::Outside)) {
             let Some(end) = End::of(&other) else { continue };
-            if touched.concerns(cluster, Direction::Egress, &end) {
+            if own_change.concerns(cluster, Direction::Egress, &end) {
                 comparison.pair(&own, &other);
             }
-            if touched.concerns(cluster, Direction::Ingress, &end) {
+            if own_change.concerns(cluster, Direction::Ingress, &end) {
                 comparison.pair(&other, &own);
             }
         }

@@ -148,6 +148,10 @@ pub(in crate::report) fn text(facts: Facts<'_>, proposal: &Proposal, all: bool, 
             rule.tier
         );
     }
+    if proposal.unsettled {
+        let _ =
+            writeln!(out, "{}: no edit is sure to open it: network plugins differ here, see --cni", paint.cyan("help"));
+    }
     let shown = if all { proposal.fixes.len() } else { 1 };
     for (index, fix) in proposal.fixes.iter().take(shown).enumerate() {
         if index > 0 {

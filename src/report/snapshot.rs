@@ -252,7 +252,10 @@ fn trim(keep: &Keep, value: &Value) -> Option<Value> {
             Some(items.iter().map(|item| trim(keep, item).unwrap_or_else(|| Map::new().into())).collect())
         }
         (Keep::Text, Value::String(text)) => Some(scrub(text).into_owned().into()),
-        (Keep::Variables, Value::Array(items)) => Some(variables(items)),
+        (Keep::Variables, Value::Array(items)) => {
+            let kept = variables(items);
+            (!kept.is_empty()).then(|| kept.into())
+        }
         (Keep::Leads, Value::Array(items)) => {
             let leads = leads(items);
             (!leads.is_empty()).then(|| leads.into())
@@ -286,18 +289,23 @@ fn leads(items: &[Value]) -> Vec<Value> {
     out.into_iter().map(Value::from).collect()
 }
 
-/// Variables; `$(NAME)` of those before is put in first, as the kubelet does, since they may be left out.
-fn variables(items: &[Value]) -> Value {
+/// Variables that lead somewhere, or could take the place of one that does; `$(NAME)` of those before is put in first, as the
+/// kubelet does, since they may be left out.
+fn variables(items: &[Value]) -> Vec<Value> {
     let mut known: BTreeMap<&str, String> = BTreeMap::new();
-    let mut out = Vec::new();
+    let mut out: Vec<Value> = Vec::new();
     for item in items {
         let name = item.get("name").and_then(Value::as_str).unwrap_or_default();
         let text = item.get("value").and_then(Value::as_str);
         let text = text.map(|text| expand(text, &|name| known.get(name).cloned()));
-        out.push(variable(item, text.as_deref()));
+        let kept = variable(item, text.as_deref());
+        let bare = kept.as_object().is_some_and(|kept| kept.len() == 1);
+        if !bare || known.contains_key(name) || endpoints::is_named_so(name) {
+            out.push(kept);
+        }
         known.extend(text.map(|text| (name, text)));
     }
-    out.into()
+    out
 }
 
 /// A variable: its name, where its value comes from, where its value leads.

@@ -150,6 +150,9 @@ pub struct Loader {
     cluster: bool,
 }
 
+/// The largest JSON text whose unwanted parts are looked at too, in bytes: what a program wrote is larger, and well written.
+const WRITTEN_BY_HAND: usize = 1 << 20;
+
 impl Loader {
     /// A loader that has read nothing.
     pub fn new(options: Options) -> Self {
@@ -370,7 +373,8 @@ impl Loader {
     }
 
     fn json(&mut self, name: &str, text: Text, reader: impl Read) {
-        let (keep_items, whole) = (matches!(text, Text::Items(_)), matches!(text, Text::Kept(_)));
+        let keep_items = matches!(text, Text::Items(_));
+        let whole = matches!(&text, Text::Kept(text) if text.len() <= WRITTEN_BY_HAND);
         let source = self.input.sources.push(Source {
             name: name.to_owned(),
             cluster: false,

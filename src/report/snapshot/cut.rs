@@ -56,7 +56,7 @@ const FIELDS: usize = 32;
 /// Lists of variables that are remembered: pods of a workload have the same.
 const REMEMBERED: usize = 4096;
 
-/// Lists of variables as they are written, and what is kept of them.
+/// Lists of variables as they are written, and what is kept of them; empty where nothing is.
 type Variables = FxHashMap<Box<[u8]>, Arc<[u8]>>;
 
 thread_local! {
@@ -85,12 +85,11 @@ impl Cutting<'_, '_> {
                     let known = VARIABLES.with_borrow(|known| known.get(text).cloned());
                     if let Some(known) = known {
                         self.out.text.extend_from_slice(&known);
-                        return Ok((end, true));
+                        return Ok((end, !known.is_empty()));
                     }
                 }
                 let value: Value = serde_json::from_slice(text).map_err(|_| Odd)?;
-                let Some(kept) = trim(keep, &value) else { return Ok((end, false)) };
-                let kept = kept.to_string();
+                let kept = trim(keep, &value).map(|kept| kept.to_string()).unwrap_or_default();
                 if matches!(keep, Keep::Variables) {
                     VARIABLES.with_borrow_mut(|known| {
                         if known.len() >= REMEMBERED {
@@ -100,7 +99,7 @@ impl Cutting<'_, '_> {
                     });
                 }
                 self.out.text.extend_from_slice(kept.as_bytes());
-                Ok((end, true))
+                Ok((end, !kept.is_empty()))
             }
         }
     }

@@ -33,6 +33,21 @@ const LONGEST: usize = 1 << 20;
 /// Endpoints of one value that are kept.
 const MOST: usize = 200;
 
+/// How variables that hold a host, or hosts, end.
+const HOSTS: [&str; 12] = [
+    "host", "hosts", "hostname", "addr", "address", "server", "servers", "endpoint", "url", "uri", "broker", "brokers",
+];
+
+fn ends_with(name: &str, ends: &[&str]) -> bool {
+    let name = name.to_ascii_lowercase();
+    ends.iter().any(|end| name.ends_with(end))
+}
+
+/// Whether a variable is by its name one that leads somewhere, whatever its value.
+pub(super) fn is_named_so(name: &str) -> bool {
+    ends_with(name, &HOSTS) || ends_with(name, &["port"])
+}
+
 /// The endpoints of a value; empty where it names none. `name` is that of its variable or key.
 pub(super) fn of(name: &str, value: &str) -> Vec<String> {
     let value = value.get(..LONGEST).unwrap_or(value).trim();
@@ -95,16 +110,10 @@ pub(super) fn of(name: &str, value: &str) -> Vec<String> {
             add(&mut out, format!("{host}:{port}"));
         }
     }
-    let words = name.to_ascii_lowercase();
-    let named = |ends: &[&str]| ends.iter().any(|end| words.ends_with(end));
-    if out.is_empty() && named(&["port"]) && port_of(value).is_some() {
+    if out.is_empty() && ends_with(name, &["port"]) && port_of(value).is_some() {
         out.push(value.to_owned());
     }
-    let hosts = [
-        "host", "hosts", "hostname", "addr", "address", "server", "servers", "endpoint", "url", "uri", "broker",
-        "brokers",
-    ];
-    if out.is_empty() && named(&hosts) {
+    if out.is_empty() && ends_with(name, &HOSTS) {
         let all: Vec<&str> = value.split(',').map(str::trim).collect();
         if all.iter().all(|h| is_host(h)) {
             out.extend(all.into_iter().map(str::to_owned));

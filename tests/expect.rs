@@ -119,6 +119,15 @@ fn a_misspelt_field_is_pointed_at() {
 }
 
 #[test]
+fn a_file_without_a_head_is_told_how_it_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("t.yaml"), "expect: [{deny: {from: a, to: b}}]\n").unwrap();
+    let program = netcheck(&["test", "t.yaml"]).current_dir(dir.path());
+    assert_eq!(program.code(), 2);
+    assert!(program.shown().contains("expectations start with `apiVersion: netcheck/v1alpha1`"), "{}", program.shown());
+}
+
+#[test]
 fn what_is_written_down_is_met() {
     let dir = tempfile::tempdir().unwrap();
     let shop = std::fs::canonicalize("examples/shop").unwrap();
@@ -146,6 +155,39 @@ fn rendered_templates_are_named() {
     let program = netcheck(&["test", "-f", "-", SHOP, "-o", "github"]).stdin(&rendered);
     let text = program.stdout();
     assert!(text.contains("::error file=shop/templates/policies.yaml,"), "{}", program.shown());
+}
+
+/// What the tools themselves render, where they are installed.
+#[test]
+fn helm_and_kustomize_are_read_through_a_pipe() {
+    let kustomize = ["kustomize", "fixtures/test/kustomize/overlay"];
+    let helm = ["template", "prod", "fixtures/test/chart"];
+    for (tool, probe, args, expectations, made) in [
+        (
+            "kubectl",
+            "version --client",
+            &kustomize[..],
+            "fixtures/test/kustomize/connectivity.yaml",
+            "Kustomize from `../base/app.yaml`",
+        ),
+        ("helm", "version", &helm[..], "fixtures/test/chart-connectivity.yaml", "Helm from `shop/templates/app.yaml`"),
+    ] {
+        if !present(tool, &probe.split(' ').collect::<Vec<_>>()) {
+            eprintln!("skipped: `{tool}` is not installed");
+            continue;
+        }
+        let rendered = output(std::process::Command::new(tool).args(args), None);
+        assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
+        let rendered = String::from_utf8(rendered.stdout).unwrap();
+        let program = netcheck(&["test", "-f", "-", expectations]).stdin(&rendered);
+        assert_eq!(program.code(), 1, "{}", program.shown());
+        assert!(program.shown().contains(&format!("note: made by {made}")), "{}", program.shown());
+        assert!(program.shown().contains("this wants `app=proxi`"), "{}", program.shown());
+        // With the slip corrected, what is expected holds.
+        let program = netcheck(&["test", "-f", "-", expectations])
+            .stdin(&rendered.replace("proxi\n", "proxy\n").replace("proxi}", "proxy}"));
+        assert_eq!(program.code(), 0, "{}", program.shown());
+    }
 }
 
 #[test]

@@ -131,7 +131,13 @@ impl File {
         let mut sources = SourceMap::default();
         let documents = match strict::read::<ConnectivityTest>(&shown, &text, &mut sources) {
             Ok(documents) => documents,
-            Err(diagnostics) => {
+            Err(mut diagnostics) => {
+                let headless = |d: &&mut Diagnostic| {
+                    d.message.starts_with("missing field `apiVersion`") || d.message.starts_with("missing field `kind`")
+                };
+                for diagnostic in diagnostics.iter_mut().filter(headless) {
+                    diagnostic.helps.push(HEAD.to_owned());
+                }
                 input::draw(&diagnostics, &sources, output);
                 return None;
             }
@@ -289,6 +295,9 @@ fn empty(origin: Origin, test: &ConnectivityTest) -> Option<Diagnostic> {
         )
     })
 }
+
+/// How a document of expectations starts.
+const HEAD: &str = "expectations start with `apiVersion: netcheck/v1alpha1` and `kind: ConnectivityTest`";
 
 fn misnamed(origin: Origin, test: &ConnectivityTest) -> Option<Diagnostic> {
     let at = |field: &str, message: String| {

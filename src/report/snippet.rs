@@ -28,10 +28,9 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, color: bool, width: 
     let mut notes: Vec<String> = Vec::new();
     let mut made_up: Vec<String> = Vec::new();
     for picture in pictures(&diagnostic.labels, sources) {
-        if let Some(template) = picture.template.map(|template| format!("made by Helm from `{template}`"))
-            && !notes.contains(&template)
-        {
-            notes.push(template);
+        let made = picture.made_by.map(|(tool, path)| format!("made by {tool} from `{path}`"));
+        if let Some(made) = made.filter(|made| !notes.contains(made)) {
+            notes.push(made);
         }
         match picture.snippet {
             Some(snippet) => {
@@ -81,7 +80,7 @@ fn without_position(line: &str, name: &str) -> Option<String> {
 /// What is shown of one source.
 struct Picture<'a> {
     name: String,
-    template: Option<&'a str>,
+    made_by: Option<(&'static str, String)>,
     /// Whether the text is not the source's own, so that its lines have no numbers.
     made_up: bool,
     snippet: Option<Snippet<'a, Annotation<'a>>>,
@@ -167,7 +166,7 @@ fn drawn_as_yaml(origin: Origin, sources: &SourceMap) -> bool {
 
 fn text_picture<'a>(source: SourceId, labels: &[&'a Label], sources: &'a SourceMap) -> Picture<'a> {
     let name = source_name(sources, source).to_owned();
-    let template = labels.iter().find_map(|label| origin(&label.place)).and_then(|origin| sources.template(origin));
+    let made_by = labels.iter().find_map(|label| origin(&label.place)).and_then(|origin| sources.made_by(origin));
     let mut lost = Vec::new();
     let mut marks = Vec::new();
     let mut text: Option<(Cow<'a, str>, usize, usize)> = None;
@@ -193,7 +192,7 @@ fn text_picture<'a>(source: SourceId, labels: &[&'a Label], sources: &'a SourceM
     if snippet.is_some() && !lost.is_empty() {
         lost.clear();
     }
-    Picture { name, template, made_up: false, snippet, lost }
+    Picture { name, made_by, made_up: false, snippet, lost }
 }
 
 /// An object drawn from its YAML, under its own name.
@@ -217,7 +216,7 @@ fn yaml_picture<'a>(origin: Origin, labels: &[&'a Label], sources: &'a SourceMap
     });
     let lost = if drawn.is_none() { labels.iter().map(|label| described(label)).collect() } else { Vec::new() };
     let snippet = drawn.map(|snippet| snippet.path(clean(&name)));
-    Picture { name, template: None, made_up: true, snippet, lost }
+    Picture { name, made_by: sources.made_by(origin), made_up: true, snippet, lost }
 }
 
 /// `NetworkPolicy shop/default-deny`.

@@ -133,6 +133,18 @@ impl SourceMap {
         }
     }
 
+    /// What made an object, and from which file: Helm says it in a comment of its output, Kustomize in an annotation where
+    /// `buildMetadata: [originAnnotations]` asks for it.
+    pub fn made_by(&self, origin: Origin) -> Option<(&'static str, String)> {
+        if let Some(template) = self.template(origin) {
+            return Some(("Helm", template.to_owned()));
+        }
+        let value = self.value(origin)?;
+        let text = value.pointer("/metadata/annotations")?.get("config.kubernetes.io/origin")?.as_str()?;
+        let path = text.lines().find_map(|line| line.strip_prefix("path:"))?;
+        Some(("Kustomize", path.trim().to_owned()))
+    }
+
     /// Where a place stands; the nearest ancestor of a field that doesn't exist. `None` where the text is gone.
     pub fn span(&self, place: &Place) -> Option<Span> {
         let (source, excerpt, range, exact) = match place {

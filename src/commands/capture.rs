@@ -1,11 +1,11 @@
 //! `--capture`: follows connections that failed from end to end, and says where their packets died.
 
 use super::probe::{Got, Try, agree, options};
-use super::{Exit, Output, cluster};
+use super::{Output, cluster};
 use crate::analysis::probe::{Burst, End, On, Role, locate, logged, seen};
 use crate::cli::{CaptureFlag, CaptureFlags, ProbeFlags};
 use crate::live::probe::capture::{Captured, Counted, Follow, How, Pursuit};
-use crate::live::{LiveError, Session};
+use crate::live::{LiveError, Session, Trouble};
 use crate::model::{Cluster, PodId};
 use crate::policy::Profile;
 use crate::probe_record::Class;
@@ -43,7 +43,7 @@ impl Scene<'_> {
         got: &[Option<&Got>],
         probes: &mut [Result<Probe, LiveError>],
         output: &mut Output,
-    ) -> Result<(), Exit> {
+    ) {
         let mut followed = 0;
         for ((one, got), probe) in tries.iter().zip(got).zip(probes) {
             let (Some(got), Ok(probe)) = (got, probe) else { continue };
@@ -59,15 +59,17 @@ impl Scene<'_> {
                 continue;
             }
             followed += 1;
-            match self.one(&Case { one, got, follow, what }, output)? {
+            match self.one(&Case { one, got, follow, what }, output) {
                 Ok(capture) => probe.capture.push(capture),
+                Err(error) if error.trouble == Trouble::Interrupted => {
+                    probe.notes.push(format!("not followed: {}", error.message));
+                }
                 Err(error) => {
                     cluster::refuse(&error, output);
                     probe.notes.push(format!("the connection could not be followed: {}", error.message));
                 }
             }
         }
-        Ok(())
     }
 
     /// The connection of a check to follow: the first to an endpoint that failed, with what the endpoint is called.
@@ -106,18 +108,18 @@ impl Scene<'_> {
     }
 
     /// Says what will be done, asks, and follows one connection.
-    fn one(&self, case: &Case<'_>, output: &mut Output) -> Result<Result<Capture, LiveError>, Exit> {
+    fn one(&self, case: &Case<'_>, output: &mut Output) -> Result<Capture, LiveError> {
         let options = options(self.flags);
         let how = How {
             cilium: self.profile.name == "cilium",
             node: (self.capture.capture == Some(CaptureFlag::Node)).then(|| self.capture.capture_image.clone()),
         };
-        let pursuit = match self.session.pursue(&case.got.ready, &case.got.probed, &case.follow, &options, &how) {
-            Ok(pursuit) => pursuit,
-            Err(error) => return Ok(Err(error)),
-        };
-        agree(self.flags, &announcement(&pursuit), output)?;
-        Ok(self.session.capture(&pursuit, &options).map(|captured| self.told(case, captured)))
+        let pursuit = self.session.pursue(&case.got.ready, &case.got.probed, &case.follow, &options, &how)?;
+        // What is known already is told, whether or not one wants to know more.
+        if agree(self.flags, &announcement(&pursuit), output).is_err() {
+            return Err(LiveError::new(Trouble::Interrupted, "you did not agree"));
+        }
+        self.session.capture(&pursuit, &options).map(|captured| self.told(case, captured))
     }
 
     /// What came of it, in words.

@@ -109,6 +109,7 @@ pub(super) fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Exi
             let drawing = Drawing {
                 color: output.color,
                 width: output.width.unwrap_or(100),
+                wrap: output.width,
                 wide: args.output == CheckOutput::Wide || global.verbose > 0,
                 fix_only: args.fix,
             };
@@ -189,7 +190,12 @@ fn packets(
     let mut failed: Vec<crate::live::LiveError> = Vec::new();
     for (one, answer) in asked.iter_mut().zip(answers) {
         match answer {
-            Ok(probe) => one.live = Some(probe),
+            Ok(mut probe) => {
+                if one.pods.len() > 1 {
+                    probe.notes.push(format!("tried from one of the {} pods that get this answer", one.pods.len()));
+                }
+                one.live = Some(probe);
+            }
             Err(error) if failed.contains(&error) => {}
             Err(error) => failed.push(error),
         }

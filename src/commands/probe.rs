@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use crate::analysis::probe::{Agreement, Context, Judgement, Plan, Tally, judge, plan};
 use crate::cli::{CaptureFlags, Global, ProbeFlags, PullFlag, ViaFlag};
-use crate::live::probe::{Job, Options, Probed, PullPolicy, Ready, Via};
+use crate::live::probe::{Job, Mesh, Options, Probed, PullPolicy, Ready, Via};
 use crate::live::{LiveError, Session, Trouble};
 use crate::model::query::{Client, Target};
 use crate::model::{Cluster, Phase, PodId};
 use crate::policy::Profile;
 use crate::reach::{Check, Evaluator};
 use crate::report::check::Probe;
-use crate::report::safe;
+use crate::report::{safe, wrapped};
 
 use super::capture::Scene;
 use super::{Exit, Output, cluster};
@@ -25,7 +25,7 @@ pub(super) type Answer = Result<Got, LiveError>;
 pub(super) struct Got {
     pub(super) probed: Probed,
     /// A proxy that stands in its pod.
-    mesh: Option<String>,
+    mesh: Option<Mesh>,
     pub(super) ready: Ready,
 }
 
@@ -126,13 +126,15 @@ pub(super) fn run(
     let mut answers = probe(&session, flags, &jobs, output)?;
     let part = |got: &Got, at: (usize, usize), one: &Try| {
         let mut own = got.probed.clone();
-        own.targets = got.probed.targets[at.1..at.1 + one.plan.items.len()].to_vec();
+        let here = at.1..at.1 + one.plan.items.len();
+        own.targets = got.probed.targets[here.clone()].to_vec();
+        own.past = got.probed.past.get(here).map(<[_]>::to_vec).unwrap_or_default();
         own
     };
     let judge_all = |answers: &[Answer]| -> Vec<Result<Probe, LiveError>> {
         let all = tries.iter().zip(&places);
         all.map(|(one, at)| match &answers[at.0] {
-            Ok(got) => Ok(judged(one, cluster, profile, part(got, *at, one), got.mesh.as_deref())),
+            Ok(got) => Ok(judged(one, cluster, profile, part(got, *at, one), got.mesh.as_ref())),
             Err(error) => Err(error.clone()),
         })
         .collect()
@@ -175,7 +177,7 @@ pub(super) fn run(
     }
     if let Some(capture) = capture.filter(|c| c.capture.is_some()) {
         let got: Vec<Option<&Got>> = places.iter().map(|at| answers[at.0].as_ref().ok()).collect();
-        Scene { session: &session, flags, capture, cluster, profile }.follow(tries, &got, &mut out, output)?;
+        Scene { session: &session, flags, capture, cluster, profile }.follow(tries, &got, &mut out, output);
     }
     Ok(out)
 }
@@ -256,6 +258,7 @@ fn announcement(ready: &[Ready]) -> String {
 
 /// Says what will be done, and asks where nobody agreed beforehand.
 pub(super) fn agree(flags: &ProbeFlags, text: &str, output: &mut Output) -> Result<(), Exit> {
+    let text = &wrapped(text, output.error_width);
     if flags.yes {
         output.note(text);
         return Ok(());
@@ -290,14 +293,20 @@ fn show(ready: &[Ready], output: &mut Output) {
 }
 
 /// Holds an answer against the policies.
-fn judged(one: &Try, cluster: &Cluster, profile: &Profile, probed: Probed, mesh: Option<&str>) -> Probe {
-    let context = Context { profile, mesh, works: probed.works() };
+fn judged(one: &Try, cluster: &Cluster, profile: &Profile, probed: Probed, mesh: Option<&Mesh>) -> Probe {
+    let name = mesh.map(|mesh| mesh.container.as_str());
+    let context = Context { profile, mesh: name, past: &probed.past, works: probed.works() };
     let judgement: Judgement = judge(&one.plan, &probed.targets, context);
     let mut notes = Vec::new();
-    if let Some(mesh) = mesh {
-        notes.push(format!(
-            "container `{mesh}` of the client is a mesh's proxy: it may accept connections for the server"
-        ));
+    if let Some(Mesh { container, user }) = mesh {
+        notes.push(match probed.past.is_empty() {
+            true => format!(
+                "container `{container}` of the client is a mesh's proxy: it may accept connections for the server"
+            ),
+            false => format!(
+                "container `{container}` of the client is a mesh's proxy: tried through it, and past it as its user {user}"
+            ),
+        });
     }
     Probe {
         pod: cluster.pod_name(one.pod),

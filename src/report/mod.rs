@@ -16,7 +16,7 @@ pub mod snippet;
 mod text;
 pub mod why;
 
-pub use text::{Paint, safe};
+pub use text::{Paint, safe, wrapped};
 
 /// The JSON schema of a machine output, or of a file that is read, by its name on the command line.
 pub fn schema(what: &str) -> Option<String> {

@@ -24,6 +24,44 @@ fn is_bidi(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
+/// Breaks lines between words where they are wider than a terminal; what goes on stands two columns further in. Without a
+/// width nothing is broken: what reads a pipe finds sentences whole.
+pub fn wrapped(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return text.to_owned() };
+    let mut out = String::with_capacity(text.len() + 16);
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        let mut column = 0;
+        for word in line.split_inclusive(' ') {
+            let shown = columns(word.trim_end());
+            if column > indent && column + shown > width {
+                out.truncate(out.trim_end_matches(' ').len());
+                out.push('\n');
+                out.extend(std::iter::repeat_n(' ', indent + 2));
+                column = indent + 2;
+            }
+            out.push_str(word);
+            column += columns(word.trim_end_matches('\n'));
+        }
+    }
+    out
+}
+
+/// Columns that a text takes, colours not counted.
+fn columns(text: &str) -> usize {
+    let mut count = 0;
+    let mut escape = false;
+    for c in text.chars() {
+        match (escape, c) {
+            (false, '\u{1b}') => escape = true,
+            (false, _) => count += 1,
+            (true, 'm') => escape = false,
+            (true, _) => {}
+        }
+    }
+    count
+}
+
 /// Paints words, or doesn't.
 #[derive(Clone, Copy, Debug)]
 pub struct Paint(pub bool);
@@ -67,6 +105,16 @@ impl Paint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        let text = "  note: one two three four\nshort\n  \u{1b}[1;33m→\u{1b}[0m abcdefgh ijkl mnop\n";
+        let expected = "  note: one two\n    three four\nshort\n  \u{1b}[1;33m→\u{1b}[0m abcdefgh\n    ijkl mnop\n";
+        assert_eq!(wrapped(text, Some(16)), expected);
+        assert_eq!(wrapped(text, None), text);
+        // A word that is too long stays whole: it may be an address to copy.
+        assert_eq!(wrapped("  aaaaaaaaaaaaaaaaaaaa bb\n", Some(10)), "  aaaaaaaaaaaaaaaaaaaa\n    bb\n");
+    }
 
     #[test]
     fn escapes_and_reordering_are_neutralised() {

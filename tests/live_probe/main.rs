@@ -6,6 +6,9 @@
 #[path = "../api_server/mod.rs"]
 mod api_server;
 mod capture;
+mod consent;
+mod families;
+mod mesh;
 // Each test uses a part of it.
 #[allow(dead_code)]
 #[path = "../netns/mod.rs"]
@@ -447,4 +450,45 @@ fn many_targets_share_one_container() {
         classes(&check["live"]).into_iter().filter(|(role, class, _)| role == "endpoint" && class == "timeout");
     assert_eq!(silent.count(), 50, "{check:#}");
     assert_eq!(patches(&server), (1, 1), "one container");
+}
+
+/// A workload's pods get an answer each; those with the same one are tried from one of them.
+#[test]
+fn one_pod_is_tried_for_each_distinct_answer() {
+    let Some(world) = world() else { return };
+    world.forward_rules("ip daddr 10.77.2.3 drop");
+    let mut objects = cluster();
+    objects.retain(|o| o["metadata"]["name"] != "frontend");
+    let owner = |kind: &str, name: &str| json!([{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": format!("uid-{name}"), "controller": true}]);
+    let template =
+        json!({"metadata": {"labels": {"app": "front"}}, "spec": {"containers": [{"name": "main", "image": "x"}]}});
+    let selector = json!({"matchLabels": {"app": "front"}});
+    objects.push(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "front", "namespace": "shop", "uid": "uid-front"},
+        "spec": {"replicas": 4, "selector": selector, "template": template}}));
+    objects.push(json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "front-1", "namespace": "shop", "uid": "uid-front-1",
+        "ownerReferences": owner("Deployment", "front")}, "spec": {"replicas": 4, "selector": selector, "template": template}}));
+    // The third and the fourth are canaries, which a policy keeps from web.
+    for (number, track) in ["stable", "stable", "canary", "canary"].into_iter().enumerate() {
+        let mut pod = pod(&format!("front-1-{number}"), "10.77.1.2", &[]);
+        pod["metadata"]["labels"] = json!({"app": "front", "track": track, "pod-template-hash": "1"});
+        pod["metadata"]["ownerReferences"] = owner("ReplicaSet", "front-1");
+        objects.push(pod);
+    }
+    objects.push(json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "canary", "namespace": "shop"},
+        "spec": {"podSelector": {"matchLabels": {"track": "canary"}}, "policyTypes": ["Egress"], "egress": []}}));
+    let server = ApiServer::start(objects).with_kubelet(kubelet(&world));
+    let (report, _) = json_of(&server, &["deploy/front", "pod/web:8080", "--live", "--via=ephemeral", "--yes"]);
+    let checks = report["checks"].as_array().expect("checks");
+    let tried: Vec<(&str, bool)> = checks
+        .iter()
+        .map(|c| {
+            let notes = c["live"]["notes"].to_string();
+            (
+                c["live"]["pod"].as_str().expect("a pod"),
+                notes.contains("tried from one of the 2 pods that get this answer"),
+            )
+        })
+        .collect();
+    assert_eq!(tried, [("shop/front-1-0", true), ("shop/front-1-2", true)], "{report:#}");
+    assert_eq!(patches(&server), (2, 2), "a container in two of the four pods");
 }

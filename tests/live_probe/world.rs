@@ -1,6 +1,9 @@
 //! A cluster of three pods with the network that goes with it, a kubelet that runs what is added to them, and what the
 //! program answers about it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -76,6 +79,9 @@ pub fn servers_alone() -> Option<Owned> {
     Some(world)
 }
 
+/// The user of Istio's proxy.
+pub const PROXY: i64 = 1337;
+
 /// Runs a container's command at the client's end: with a name server and a file for its last words, as the kubelet mounts
 /// them.
 pub fn kubelet(world: &Owned) -> impl Fn(&Value) -> Option<Value> + Send + Sync + use<> + 'static {
@@ -87,7 +93,17 @@ pub fn kubelet_of(
     world: &Owned,
     end: fn(&str) -> &'static str,
 ) -> impl Fn(&Value) -> Option<Value> + Send + Sync + use<> + 'static {
+    kubelet_with(world, end, None)
+}
+
+/// The same with the programs alone that an image has, below this directory.
+pub fn kubelet_with(
+    world: &Owned,
+    end: fn(&str) -> &'static str,
+    image: Option<&Path>,
+) -> impl Fn(&Value) -> Option<Value> + Send + Sync + use<> + 'static {
     let world = world.0.clone();
+    let image = image.map(|path| format!("PATH={}", path.display()));
     move |container| {
         let end = end(container["inPod"].as_str().unwrap_or_default());
         let words: Vec<String> =
@@ -99,15 +115,23 @@ pub fn kubelet_of(
         std::fs::write(&resolv, "nameserver 10.77.2.2\nsearch shop.svc.test svc.test test\noptions ndots:5\n")
             .expect("a file");
         let path = last_words.to_str().expect("a path");
-        let mut command = if words[0] == "/netcheck-agent" {
-            let mut command = world.command(end, AGENT);
-            command.args(&words[1..]).args(["--out", path, "--resolv-conf", resolv.to_str().expect("a path")]);
-            command
+        // The user of a mesh's proxy; others may do as root what they do.
+        let user = container["securityContext"]["runAsUser"].as_i64().filter(|user| *user == PROXY);
+        let mut command = world.command(end, "env");
+        if let Some(user) = user {
+            for (path, mode) in [(directory.path(), 0o755), (&last_words, 0o666)] {
+                std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("to set the mode");
+            }
+            command.args(["setpriv", "--clear-groups", &format!("--reuid={user}"), &format!("--regid={user}")]);
+        } else if let Some(image) = &image {
+            command.args(["-i", image]);
+        }
+        if words[0] == "/netcheck-agent" {
+            command.arg(AGENT).args(&words[1..]);
+            command.args(["--out", path, "--resolv-conf", resolv.to_str().expect("a path")]);
         } else {
-            let mut command = world.command(end, &words[0]);
-            command.args(words[1..].iter().map(|w| w.replace("/dev/termination-log", path)));
-            command
-        };
+            command.args(words.iter().map(|w| w.replace("/dev/termination-log", path)));
+        }
         let output = command.stdin(Stdio::null()).output().expect("to run");
         let message = std::fs::read_to_string(&last_words).expect("the last words");
         Some(json!({"terminated": {"exitCode": output.status.code(), "reason": "Completed", "message": message}}))

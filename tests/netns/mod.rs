@@ -101,6 +101,12 @@ impl World {
         run("ip", &["netns", "exec", &self.name(end), "nft", "-f", "-"], &table).expect(rules);
     }
 
+    /// The same for IPv6.
+    pub fn translate_v6(&self, end: &str, rules: &str) {
+        let table = format!("table ip6 nat {{ chain c {{ type nat hook output priority -100;\n{rules}\n}}\n}}\n");
+        run("ip", &["netns", "exec", &self.name(end), "nft", "-f", "-"], &table).expect(rules);
+    }
+
     /// A command that runs at an end.
     pub fn command(&self, end: &str, program: &str) -> Command {
         let mut command = Command::new("ip");

@@ -6,6 +6,7 @@
 use super::plan::{Item, Plan, Role};
 use crate::policy::Profile;
 use crate::probe_record::{Class, Detail, Record, Step};
+use crate::probe_target::Protocol;
 use crate::reach::Verdict;
 use crate::reach::check::combine;
 
@@ -62,8 +63,10 @@ impl Enforcement {
 /// One target with what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The class; none where nothing came back from the probe.
+    /// The class; none where nothing came back from the probe. Past the proxy of a mesh, where that was tried.
     pub class: Option<Class>,
+    /// The class through the proxy of a mesh, as the application has it, where both were tried.
+    pub through: Option<Class>,
     /// How long it took, in milliseconds.
     pub millis: u32,
     /// How often it was tried.
@@ -96,6 +99,8 @@ pub struct Context<'a> {
     pub profile: &'a Profile,
     /// A proxy that stands between the client and its network, by the name of its container.
     pub mesh: Option<&'a str>,
+    /// What came back of each target past that proxy; empty where that was not tried.
+    pub past: &'a [Vec<Record>],
     /// Whether the pod's own listener answered the agent; none where that was not tried.
     pub works: Option<bool>,
 }
@@ -107,7 +112,13 @@ pub fn judge(plan: &Plan, records: &[Vec<Record>], context: Context<'_>) -> Judg
         .items
         .iter()
         .enumerate()
-        .map(|(index, item)| finding(item, records.get(index).unwrap_or(&none), context.profile))
+        .map(|(index, item)| {
+            let application = records.get(index).unwrap_or(&none);
+            match context.past.get(index).filter(|past| !past.is_empty()) {
+                Some(past) => beside(item, application, finding(item, past, context.profile), context.profile),
+                None => finding(item, application, context.profile),
+            }
+        })
         .collect();
     let pairs: Vec<(&Item, &Finding)> = plan.items.iter().zip(&findings).collect();
     let enforcement = enforcement(&pairs);
@@ -146,10 +157,30 @@ fn finding(item: &Item, records: &[Record], profile: &Profile) -> Finding {
     let shown = shown.or_else(|| records.iter().find(|r| Some(r.class) == class));
     Finding {
         class,
+        through: None,
         millis: shown.map_or(0, |r| r.millis),
         tries: shown.map_or(0, |r| r.tries),
         detail: shown.map_or(Detail::None, |r| r.detail),
         agreement: class.map_or(Agreement::Inconclusive, |class| agreement(item, class, profile)),
+    }
+}
+
+/// What came back past a mesh's proxy, beside what the application gets through it. The network's answer decides, unless
+/// the application's is worse: that is the mesh's doing, and stops the application all the same.
+fn beside(item: &Item, application: &[Record], past: Finding, profile: &Profile) -> Finding {
+    let through = crate::probe_record::class_of(application);
+    let mut out = Finding { through, ..past };
+    if let Some(class) = out.deciding() {
+        out.agreement = agreement(item, class, profile);
+    }
+    out
+}
+
+impl Finding {
+    /// The class that decides.
+    fn deciding(&self) -> Option<Class> {
+        let passes = |class: Option<Class>| class.is_some_and(|c| seen(c) == Seen::Through);
+        if passes(self.class) && self.through.is_some() && !passes(self.through) { self.through } else { self.class }
     }
 }
 
@@ -221,7 +252,7 @@ fn verdict(pairs: &[(&Item, &Finding)]) -> Verdict {
         Some(Seen::Nothing) | None => Verdict::Unknown,
     };
     let with = |wanted: fn(Role) -> bool| -> Vec<Verdict> {
-        pairs.iter().filter(|(i, _)| wanted(i.role)).map(|(_, f)| of(f.class)).collect()
+        pairs.iter().filter(|(i, _)| wanted(i.role)).map(|(_, f)| of(f.deciding())).collect()
     };
     let names = with(|r| r == Role::Name);
     let fronts = with(|r| r == Role::Service);
@@ -275,7 +306,7 @@ fn means(pairs: &[(&Item, &Finding)], enforcement: Enforcement, context: Context
         .collect();
     if !through.is_empty() {
         let list = names(&through);
-        if let Some(mesh) = context.mesh {
+        if let Some(mesh) = context.mesh.filter(|_| context.past.is_empty()) {
             out.push(format!(
                 "`{mesh}` in the client's pod accepts connections for everybody: that {list} answered may be its doing; probe from a pod without it"
             ));
@@ -358,6 +389,7 @@ fn means(pairs: &[(&Item, &Finding)], enforcement: Enforcement, context: Context
     if dialled().any(|(i, f)| i.expected == Verdict::Unreachable && saw(f) == Some(Seen::Through)) {
         out.push("something answers where the objects have nothing ready: they changed since they were read, or another program holds the address".to_owned());
     }
+    out.extend(mesh_means(pairs, context));
     // What tells nothing.
     for (item, finding) in pairs {
         let what = &item.what;
@@ -369,6 +401,9 @@ fn means(pairs: &[(&Item, &Finding)], enforcement: Enforcement, context: Context
                 out.push(format!("the client's node does not know the protocol that {what} was to be tried with"))
             }
             Some(Class::Error) => out.push(format!("{what} could not be tried, or why it failed is not known")),
+            None if item.target.dial.as_ref().is_some_and(|dial| dial.protocol != Protocol::Tcp) => out.push(format!(
+                "the probe has no answer for {what}: of the tools of an image, python and agnhost alone try UDP and SCTP; --via ephemeral brings its own"
+            )),
             None => out.push(format!("the probe has no answer for {what}")),
             _ => {}
         }
@@ -378,6 +413,27 @@ fn means(pairs: &[(&Item, &Finding)], enforcement: Enforcement, context: Context
             "{} accepted the connection and reset it: the server, or a mesh in front of it, turned it away",
             item.what
         ));
+    }
+    out
+}
+
+/// What it means where an answer differs through a mesh's proxy and past it.
+fn mesh_means(pairs: &[(&Item, &Finding)], context: Context<'_>) -> Vec<String> {
+    let Some(mesh) = context.mesh else { return Vec::new() };
+    let passes = |class: Class| seen(class) == Seen::Through;
+    let mut out = Vec::new();
+    for (item, finding) in pairs.iter().filter(|(i, _)| i.role != Role::Name) {
+        let (Some(past), Some(through)) = (finding.class, finding.through) else { continue };
+        let what = &item.what;
+        if passes(through) && !passes(past) {
+            out.push(format!(
+                "`{mesh}` accepts connections to {what} for the server; past it they come to `{past}`: what the application sees as open is not"
+            ));
+        } else if passes(past) && !passes(through) {
+            out.push(format!(
+                "{what} answers past `{mesh}`, and comes to `{through}` through it: a rule of the mesh stops it (an authorization policy, mTLS, a missing route), not the network"
+            ));
+        }
     }
     out
 }
@@ -405,7 +461,7 @@ mod tests {
     fn judged(items: Vec<Item>, classes: &[Class], cni: &str) -> Judgement {
         let records: Vec<Vec<Record>> = classes.iter().map(|c| record(*c)).collect();
         let profile: Profile = cni.parse().expect(cni);
-        let context = Context { profile: &profile, mesh: None, works: Some(true) };
+        let context = Context { profile: &profile, mesh: None, past: &[], works: Some(true) };
         judge(&Plan { items, notes: Vec::new() }, &records, context)
     }
 
@@ -458,11 +514,33 @@ mod tests {
         let broken = judge(
             &Plan { items: items(), notes: Vec::new() },
             &[record(Class::Timeout), record(Class::Timeout)],
-            Context { profile: &profile, mesh: None, works: Some(false) },
+            Context { profile: &profile, mesh: None, past: &[], works: Some(false) },
         );
         assert_eq!((broken.agreement, broken.verdict), (Agreement::Inconclusive, Verdict::Unknown));
         let unchecked = judged(vec![item(Role::Endpoint(0), POD, Verdict::Reachable)], &[Class::Open], "generic");
         assert_eq!(unchecked.enforcement, Enforcement::NotChecked);
+    }
+
+    #[test]
+    fn past_a_proxy_the_network_decides_unless_the_mesh_stops_it() {
+        use Agreement::{Agrees, Disagrees};
+        use Verdict::{Blocked, Reachable};
+        let profile = Profile::generic();
+        for (expected, through, past, agreement, verdict, word) in [
+            (Blocked, Class::Open, Class::Timeout, Agrees, Blocked, "for the server"),
+            (Reachable, Class::Open, Class::Timeout, Disagrees, Blocked, "for the server"),
+            (Reachable, Class::Open, Class::Open, Agrees, Reachable, ""),
+            (Reachable, Class::Timeout, Class::Open, Disagrees, Blocked, "a rule of the mesh"),
+            (Blocked, Class::Open, Class::Open, Disagrees, Reachable, "not enforced"),
+        ] {
+            let plan = Plan { items: vec![item(Role::Endpoint(0), POD, expected)], notes: Vec::new() };
+            let past = [record(past)];
+            let context = Context { profile: &profile, mesh: Some("istio-proxy"), past: &past, works: Some(true) };
+            let judged = judge(&plan, &[record(through)], context);
+            assert_eq!((judged.agreement, judged.verdict), (agreement, verdict), "{through} {}", past[0][0].class);
+            assert_eq!(judged.findings[0].through, Some(through));
+            assert!(judged.meanings.iter().any(|m| m.contains(word)) || word.is_empty(), "{:?}", judged.meanings);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::probe_record::{self, Counter, Record, Report, Step};
 use crate::probe_target::{Host, Target, batch_number, encode_batch};
 
 /// Where the agent is in its image.
-const AGENT: &str = "/netcheck-agent";
+pub(super) const AGENT: &str = "/netcheck-agent";
 
 /// What the containers of one probe have in common.
 #[derive(Clone, Debug)]
@@ -95,6 +95,12 @@ impl Recipe {
             Errand::Burst(count) => format!("dials one target {count} times"),
             Errand::Watch(quiet, seconds) => format!("reads the network's counters for {} s", quiet + seconds),
         }
+    }
+
+    /// As another user, who is in a group of the same number.
+    pub(super) fn with_user(mut self, user: i64) -> Self {
+        self.user = (user, user);
+        self
     }
 
     /// Another name.
@@ -232,6 +238,7 @@ impl Answer {
             left,
             targets: vec![Vec::new(); targets],
             controls: Vec::new(),
+            past: Vec::new(),
             servers: Vec::new(),
             millis: self.millis,
             counters: self.counters,

@@ -61,6 +61,13 @@ impl Plan {
         patches.map(|patch| ("PATCH", path(subject, false), patch)).collect()
     }
 
+    /// The same as the user of a mesh's proxy, under another name.
+    pub(super) fn past(&self, user: i64) -> Self {
+        let mut recipe = self.recipe.clone().with_user(user);
+        recipe.rename();
+        Self { recipe, ..self.clone() }
+    }
+
     /// With this container.
     pub(super) fn of(recipe: Recipe, targets: Vec<Target>) -> Self {
         Self { own: recipe.kind == ImageKind::Target, recipe, targets }

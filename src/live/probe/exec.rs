@@ -39,6 +39,11 @@ impl Plan {
         &self.targets
     }
 
+    /// The same in the container of a mesh's proxy, as its user.
+    pub(super) fn past(&self, container: &str) -> Self {
+        Self { container: container.to_owned(), ..self.clone() }
+    }
+
     pub(super) fn set_targets(&mut self, targets: Vec<Target>) {
         self.targets = targets;
     }
@@ -66,7 +71,7 @@ pub(super) fn plan(subject: &Subject, targets: &[Target]) -> Result<Plan, LiveEr
     if !targets.iter().any(tools::can) {
         return Err(LiveError::new(
             Trouble::Unfit,
-            "tools of an image try TCP and names alone: UDP and SCTP take the probe's own image",
+            "tools of an image can't try these targets: they take the probe's own image",
         )
         .help("--via ephemeral"));
     }
@@ -105,7 +110,10 @@ pub(super) async fn run(
         return Err(LiveError::new(Trouble::NoAnswer, "the script answered another question"));
     }
     if answer.records.is_empty() {
-        return Err(unfit("has no tool that tries connections: none of python, agnhost, bash, nc, curl, wget"));
+        return Err(unfit(match tools::tool(&said.out) {
+            None => "has no tool that tries connections: none of python, agnhost, bash, nc, curl, wget",
+            Some(_) => "has no tool that tries such connections: UDP and SCTP take python or agnhost",
+        }));
     }
     let tool = tools::tool(&said.out).unwrap_or("netcheck-agent").to_owned();
     let how = format!("exec of {tool} in container `{}`", plan.container);

@@ -142,6 +142,30 @@ impl PullPolicy {
 mod tests {
     use super::*;
 
+    /// The image that is named without a word, the one that is built and the one that a release publishes are the same.
+    #[test]
+    fn the_own_image_is_the_one_that_is_published() {
+        let read = |path: &str| {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        let repository = env!("CARGO_PKG_REPOSITORY").trim_start_matches("https://github.com/");
+        assert_eq!(OWN, format!("ghcr.io/{repository}:{}", env!("CARGO_PKG_VERSION")));
+        let release = read(".github/workflows/release.yml");
+        assert!(release.contains("-t \"ghcr.io/${{ github.repository }}:${GITHUB_REF_NAME#v}\""), "the tag");
+        assert!(release.contains("tags: [\"v*\"]") && release.contains("--target release"), "the build");
+        let build = read("packaging/Dockerfile");
+        let agent = super::super::container::AGENT;
+        let stages: Vec<&str> = build.split("FROM scratch").skip(1).collect();
+        assert_eq!(stages.len(), 2);
+        for stage in stages {
+            assert!(
+                stage.contains(&format!("netcheck-agent {agent}\n")) && stage.contains("USER 65532:65532"),
+                "{stage}"
+            );
+        }
+    }
+
     #[test]
     fn images_are_recognised_by_their_names() {
         let digest = "sha256:".to_owned() + &"0123456789abcdef".repeat(4);

@@ -23,6 +23,7 @@ use futures::StreamExt;
 use futures::stream;
 
 pub use image::{ImageKind, ProbeImage, PullPolicy};
+pub use subject::Mesh;
 
 use super::client::Api;
 use super::error::{LiveError, Trouble};
@@ -103,6 +104,9 @@ pub struct Probed {
     pub targets: Vec<Vec<Record>>,
     /// The agent dialled a listener of its own: what fails here says nothing of others. Empty where it could not be tried.
     pub controls: Vec<Record>,
+    /// The same of each target, sent as the user of a mesh's proxy, whose packets are not redirected to it: empty where
+    /// there is no proxy, or where that could not be done.
+    pub past: Vec<Vec<Record>>,
     /// How the name servers of the pod answered.
     pub servers: Vec<Record>,
     /// How long the attempts took, in milliseconds; 0 where it is not known.
@@ -151,6 +155,8 @@ pub struct Ready {
     subject: Subject,
     /// In the order in which they are tried.
     ways: Vec<Way>,
+    /// Those past a mesh's proxy.
+    past: Vec<Way>,
 }
 
 impl Ready {
@@ -160,6 +166,12 @@ impl Ready {
         for later in out.iter_mut().skip(1) {
             *later = format!("where that does not work: {later}");
         }
+        if let Some(mesh) = self.subject.mesh() {
+            for (number, way) in self.past.iter().enumerate() {
+                let past = format!("past `{}`, as its user {}: {way}", mesh.container, mesh.user);
+                out.push(if number == 0 { past } else { format!("where that does not work: {past}") });
+            }
+        }
         out
     }
 
@@ -167,7 +179,7 @@ impl Ready {
     #[must_use]
     pub fn again(&self) -> Self {
         let mut out = self.clone();
-        for way in &mut out.ways {
+        for way in out.ways.iter_mut().chain(&mut out.past) {
             match way {
                 Way::Exec(_) => {}
                 Way::Ephemeral(plan) => plan.rename(),
@@ -185,7 +197,7 @@ impl Ready {
     /// The requests that would change the cluster, as documents: method, path, body.
     pub fn requests(&self) -> Vec<(&'static str, String, serde_json::Value)> {
         let mut out = Vec::new();
-        for way in &self.ways {
+        for way in self.ways.iter().chain(&self.past) {
             match way {
                 Way::Exec(plan) => out.push(plan.request(&self.subject)),
                 Way::Ephemeral(plan) => out.extend(plan.requests(&self.subject)),
@@ -195,10 +207,10 @@ impl Ready {
         out
     }
 
-    /// A mesh's proxy in the pod, by the name of its container: what it lets through is the application's traffic, and it
-    /// accepts connections for whoever they are meant for (istio #59097).
-    pub fn mesh(&self) -> Option<String> {
-        self.subject.mesh().map(str::to_owned)
+    /// A mesh's proxy in the pod: what it lets through is the application's traffic, and it accepts connections for whoever
+    /// they are meant for (istio #59097).
+    pub fn mesh(&self) -> Option<Mesh> {
+        self.subject.mesh()
     }
 
     /// Whether anything of it would change an object, and not only run a process.
@@ -325,7 +337,26 @@ async fn prepare(api: &Api, job: &Job, options: &Options) -> Result<Ready, LiveE
     if ways.is_empty() {
         return Err(graver(refused));
     }
-    Ok(Ready { job: job.clone(), subject, ways })
+    let past = past(api, &subject, &ways).await;
+    Ok(Ready { job: job.clone(), subject, ways, past })
+}
+
+/// The ways past a mesh's proxy: in its container, or in one that runs as its user.
+async fn past(api: &Api, subject: &Subject, ways: &[Way]) -> Vec<Way> {
+    let Some(mesh) = subject.mesh() else { return Vec::new() };
+    let mut out = Vec::new();
+    for way in ways {
+        match way {
+            Way::Exec(plan) if subject.runs(&mesh.container) => out.push(Way::Exec(plan.past(&mesh.container))),
+            Way::Ephemeral(plan) => {
+                if let Ok(plan) = ephemeral::dry_run(api, subject, plan.past(mesh.user)).await {
+                    out.push(Way::Ephemeral(plan));
+                }
+            }
+            Way::Exec(_) | Way::Copy(_) => {}
+        }
+    }
+    out
 }
 
 /// Of several refusals, the one of the way that asks for least comes last and is told; the others are named as help.
@@ -341,10 +372,34 @@ fn graver(mut refused: Vec<LiveError>) -> LiveError {
 }
 
 async fn run(api: &Api, ready: &Ready, options: &Options, leftovers: &Leftovers) -> Result<Probed, LiveError> {
+    let through = take(api, ready, &ready.ways, options, leftovers);
+    if ready.past.is_empty() {
+        return through.await;
+    }
+    // Both at the same time, so that they see the same network.
+    let (through, past) = futures::join!(through, take(api, ready, &ready.past, options, leftovers));
+    let mut through = through?;
+    if let Ok(past) = past {
+        through.past = past.targets;
+        let left = [through.left, past.left].into_iter().flatten().collect::<Vec<_>>().join(", and ");
+        through.left = (!left.is_empty()).then_some(left);
+        through.millis = through.millis.max(past.millis);
+    }
+    Ok(through)
+}
+
+/// Takes some ways, one after the other, until every target has an answer.
+async fn take(
+    api: &Api,
+    ready: &Ready,
+    ways: &[Way],
+    options: &Options,
+    leftovers: &Leftovers,
+) -> Result<Probed, LiveError> {
     let deadline = tokio::time::Instant::now() + options.timeout;
     let mut found: Option<Probed> = None;
     let mut failed: Option<LiveError> = None;
-    for (number, way) in ready.ways.iter().enumerate() {
+    for (number, way) in ways.iter().enumerate() {
         // What an earlier way has an answer for is not tried again.
         let open: Vec<usize> = match &found {
             Some(probed) => (0..ready.job.targets.len()).filter(|i| probed.targets[*i].is_empty()).collect(),
@@ -392,6 +447,7 @@ fn merged(earlier: Option<Probed>, answer: Probed, which: &[usize], all: usize) 
         left: None,
         targets: vec![Vec::new(); all],
         controls: Vec::new(),
+        past: Vec::new(),
         servers: Vec::new(),
         millis: 0,
         counters: Vec::new(),

@@ -16,6 +16,21 @@ use crate::source::wire::StringMap;
 /// The user that the probe runs as where the pod says nothing: the one of images without a root user.
 const NOBODY: i64 = 65532;
 
+/// Proxies of service meshes by the name of their container, with the user that they run as where the pod doesn't say:
+/// what that user sends is not redirected to the proxy. Istio (`istio-iptables`, `-u 1337`), Linkerd (`proxy.uid` of its Helm
+/// chart), Kuma (`kuma-sidecar`, 5678), Consul (`sidecarUserAndGroupID`, 5995).
+const PROXIES: [(&str, i64); 4] =
+    [("istio-proxy", 1337), ("linkerd-proxy", 2102), ("kuma-sidecar", 5678), ("consul-dataplane", 5995)];
+
+/// The proxy of a service mesh in a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mesh {
+    /// The name of its container.
+    pub container: String,
+    /// The user that it runs as.
+    pub user: i64,
+}
+
 /// A pod.
 #[derive(Clone, Debug)]
 pub(super) struct Subject {
@@ -88,6 +103,7 @@ pub(super) struct Os {
 pub(super) struct Status {
     pub(super) phase: String,
     pub(super) container_statuses: Vec<ContainerStatus>,
+    pub(super) init_container_statuses: Vec<ContainerStatus>,
     pub(super) ephemeral_container_statuses: Vec<ContainerStatus>,
     #[serde(rename = "podIPs")]
     pub(super) pod_ips: Vec<PodIp>,
@@ -206,10 +222,21 @@ impl Subject {
     }
 
     /// The proxy of a service mesh among its containers, native sidecars included.
-    pub(super) fn mesh(&self) -> Option<&str> {
+    pub(super) fn mesh(&self) -> Option<Mesh> {
         let all = self.pod.spec.containers.iter().chain(&self.pod.spec.init_containers);
-        all.map(|c| c.name.as_str())
-            .find(|name| matches!(*name, "istio-proxy" | "linkerd-proxy" | "kuma-sidecar" | "consul-dataplane"))
+        all.filter_map(|container| {
+            let (_, usual) = PROXIES.iter().find(|(name, _)| *name == container.name)?;
+            let own = container.security_context.as_ref().and_then(|c| c.run_as_user).filter(|user| *user > 0);
+            Some(Mesh { container: container.name.clone(), user: own.unwrap_or(*usual) })
+        })
+        .next()
+    }
+
+    /// Whether a container runs, native sidecars included.
+    pub(super) fn runs(&self, container: &str) -> bool {
+        let status = &self.pod.status;
+        let mut all = status.container_statuses.iter().chain(&status.init_container_statuses);
+        all.any(|s| s.name == container && s.state.running.is_some())
     }
 
     /// The first container that runs now.

@@ -1,8 +1,8 @@
 //! Probing with what an image happens to have: a shell script that finds a tool, and the reading of what it says.
 //!
 //! The script takes the agent where there is one, else python, agnhost, bash, nc, curl or wget, in the order of how well
-//! they tell what happened. It writes the agent's records without their checksums between a head and an end. It tries TCP
-//! and names alone; of other targets it says nothing.
+//! they tell what happened. It writes the agent's records without their checksums between a head and an end. Every tool tries
+//! TCP and names; python and agnhost try UDP and SCTP too. Of what a tool can't try it says nothing.
 
 use super::container::Answer;
 use crate::probe_record::{self, Line, Record, Step};
@@ -29,7 +29,7 @@ pub(super) fn can(target: &Target) -> bool {
     }
     match &target.dial {
         None => true,
-        Some(dial) => dial.protocol == Protocol::Tcp && dial.talk == Talk::Nothing,
+        Some(dial) => dial.talk == Talk::Nothing,
     }
 }
 
@@ -44,7 +44,8 @@ pub(super) fn script(targets: &[Target], connect: f64, message: bool) -> String 
             Host::Name(name) => name.clone(),
         };
         let port = target.dial.as_ref().map_or(0, |d| d.port);
-        words.push_str(&format!(" {index},{host},{port}"));
+        let protocol = target.dial.as_ref().map_or(Protocol::Tcp, |d| d.protocol);
+        words.push_str(&format!(" {index},{host},{port},{protocol}"));
     }
     format!(
         "batch={:08x}\nencoded={}\nlimit={}\nout={out}\nset --{words}\n{SCRIPT}",
@@ -106,7 +107,11 @@ mod tests {
                 .map(|t| t.parse().expect(t))
                 .into();
         let script = script(&targets, 2.5, true);
-        assert!(script.contains("\nset -- 0,10.0.0.1,80 2,fd00::1,443 4,a.b,0\n"), "{}", &script[..200]);
+        assert!(
+            script.contains("\nset -- 0,10.0.0.1,80,tcp 1,10.0.0.1,53,udp 2,fd00::1,443,tcp 4,a.b,0,tcp\n"),
+            "{}",
+            &script[..200]
+        );
         assert!(script.contains("\nlimit=3\nout=/dev/termination-log\n"));
     }
 

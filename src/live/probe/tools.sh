@@ -44,7 +44,7 @@ meaning() {
 }
 connect() {
   case $tool in
-  agnhost) limited $((limit + 2)) "$agnhost" connect --timeout="${limit}s" "$address" ;;
+  agnhost) limited $((limit + 2)) "$agnhost" connect --timeout="${limit}s" --protocol="$protocol" "$address" ;;
   bash) limited "$limit" bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" ;;
   nc) limited "$limit" nc -zvv -w "$limit" "$1" "$2" ;;
   nce)
@@ -83,8 +83,12 @@ look_up() {
 one() {
   index=${1%%,*}
   rest=${1#*,}
+  protocol=${rest##*,}
+  rest=${rest%,*}
   host=${rest%,*}
   port=${rest##*,}
+  # Of datagrams and associations only agnhost tells what became of them.
+  case $protocol,$tool in tcp,* | *,agnhost) ;; *) return ;; esac
   case $host in *:*) address="[$host]:$port" ;; *) address="$host:$port" ;; esac
   shown=-
   case $host in *:* | *[0-9].*[0-9].*[0-9].*[0-9]) case $host in *[g-zG-Z_-]*) ;; *) shown=$host ;; esac ;; esac
@@ -101,6 +105,12 @@ one() {
     connect "$host" "$port"
     took=$(($(now) - began))
     if [ "$code" = 0 ]; then class=open; else meaning; fi
+    case $protocol,$class,$text in
+    # A datagram without an answer tells nothing; what is refused comes back as an ICMP message.
+    udp,timeout,*) class=open-or-filtered && break ;;
+    udp,refused,*) class=refused-icmp ;;
+    sctp,*"not supported"*) class=unsupported ;;
+    esac
     [ "$class" = timeout ] && [ "$tries" -lt 2 ] || break
   done
   if [ "$class" = name ]; then
@@ -155,7 +165,10 @@ limit = float(sys.argv[1])
 lock = threading.Lock()
 CLASSES = {errno.ECONNREFUSED: "refused", errno.ETIMEDOUT: "timeout", errno.EHOSTUNREACH: "unreachable",
            errno.ENETUNREACH: "unreachable", errno.EADDRNOTAVAIL: "unreachable", errno.EACCES: "prohibited",
-           errno.EPERM: "prohibited", errno.ECONNRESET: "reset", errno.EAFNOSUPPORT: "unsupported"}
+           errno.EPERM: "prohibited", errno.ECONNRESET: "reset", errno.EAFNOSUPPORT: "unsupported",
+           errno.EPROTONOSUPPORT: "unsupported", errno.ESOCKTNOSUPPORT: "unsupported"}
+# A question for the name of the API server, which a cluster's DNS answers by itself.
+QUESTION = b"\x4e\x43\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x0akubernetes\x07default\x03svc\x00\x00\x01\x00\x01"
 def say(*words):
     with lock:
         sys.stdout.write(" ".join(str(w) for w in words) + "\n")
@@ -177,10 +190,24 @@ def look_up(name):
     thread.start()
     thread.join(limit * 2)
     return box[0] if box else ("dns-timeout", [])
-def connect(family, where):
+def datagram(family, where):
+    plug = socket.socket(family, socket.SOCK_DGRAM)
+    plug.settimeout(limit)
+    plug.connect(where)
     for tries in (1, 2):
         try:
-            plug = socket.socket(family, socket.SOCK_STREAM)
+            plug.send(QUESTION if where[1] in (53, 5353) else b"")
+            plug.recv(2048)
+            return "open", tries, "-"
+        except socket.timeout:
+            continue
+    return "open-or-filtered", tries, "-"
+def connect(family, where, protocol):
+    for tries in (1, 2):
+        try:
+            if protocol == "udp":
+                return datagram(family, where)
+            plug = socket.socket(family, socket.SOCK_STREAM, 132 if protocol == "sctp" else 0)
             plug.settimeout(limit)
             plug.connect(where)
             plug.close()
@@ -189,11 +216,13 @@ def connect(family, where):
             continue
         except OSError as error:
             kind = CLASSES.get(error.errno)
+            if kind == "refused" and protocol == "udp":
+                kind = "refused-icmp"
             if kind != "timeout":
                 return kind or "error", tries, "errno%d" % (error.errno or 0)
     return "timeout", tries, "-"
 def one(word):
-    index, host, port = word.split(",")
+    index, host, port, protocol = word.split(",")
     began = time.time()
     millis = lambda: int((time.time() - began) * 1000)
     literal = ":" in host
@@ -210,7 +239,7 @@ def one(word):
         found = sorted(set((a[0], a[4][0]) for a in addresses))[:16]
     if port != "0":
         for family, address in found:
-            kind, tries, detail = connect(family, (address, int(port)))
+            kind, tries, detail = connect(family, (address, int(port)), protocol)
             say("p", index, kind, millis(), tries, address, detail)
 start = time.time()
 threads = [threading.Thread(target=one, args=(word,)) for word in sys.argv[2:]]

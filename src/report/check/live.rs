@@ -9,10 +9,11 @@ use tabled::settings::object::Columns;
 use tabled::settings::{Modify, Padding, Style};
 
 use super::VerdictName;
+use super::text::Drawing;
 use crate::analysis::probe::{Agreement, Enforcement, Finding, Item, Judgement, Plan, Role};
 use crate::probe_record::{Class, Detail};
 use crate::reach::Verdict;
-use crate::report::text::{Paint, safe};
+use crate::report::text::{Paint, safe, wrapped};
 
 /// A probe with what came of it, as `commands` hands it over.
 #[derive(Clone, Debug)]
@@ -106,6 +107,9 @@ pub struct ProbeResult {
     /// How it ended, as the agent spells it: `open`, `refused`, `timeout` …, see docs/agent.md; none where nothing is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
+    /// How it ended through the proxy of a mesh in the client's pod, as its application has it, where the class is that past it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub through_proxy: Option<String>,
     /// More about it, as the agent spells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -126,6 +130,7 @@ pub(super) fn result(probe: &Probe) -> LiveResult {
         target: item.target.to_string(),
         expected: item.expected.into(),
         class: finding.class.map(|c| c.to_string()),
+        through_proxy: finding.through.map(|c| c.to_string()),
         detail: (finding.detail != Detail::None).then(|| finding.detail.to_string()),
         millis: finding.millis,
         tries: finding.tries,
@@ -150,15 +155,16 @@ pub(super) fn result(probe: &Probe) -> LiveResult {
 const MOST_ROWS: usize = 12;
 
 /// The same for people.
-pub(super) fn text(probe: &Probe, expected: Verdict, wide: bool, paint: Paint) -> String {
+pub(super) fn text(probe: &Probe, expected: Verdict, drawing: Drawing, paint: Paint) -> String {
     let judgement = &probe.judgement;
     let mut out = String::new();
-    let _ = writeln!(out, "\n{}: from {}, by {}", paint.bold("packets"), safe(&probe.pod), safe(&probe.how));
+    let head = format!("\n{}: from {}, by {}\n", paint.bold("packets"), safe(&probe.pod), safe(&probe.how));
+    out.push_str(&wrapped(&head, drawing.wrap));
     let mut builder = Builder::default();
     builder.push_record(["PROBE", "TO", "POLICIES", "PACKETS", ""].map(|h| paint.dim(h)));
     let mut hidden = 0;
     for (index, (item, finding)) in probe.plan.items.iter().zip(&judgement.findings).enumerate() {
-        if index >= MOST_ROWS && !wide && finding.agreement == Agreement::Agrees {
+        if index >= MOST_ROWS && !drawing.wide && finding.agreement == Agreement::Agrees {
             hidden += 1;
             continue;
         }
@@ -191,27 +197,28 @@ pub(super) fn text(probe: &Probe, expected: Verdict, wide: bool, paint: Paint) -
             format!("{}: {packets} by packets, {policies} by the policies", paint.red("disagreement"))
         }
     };
-    let _ = writeln!(out, "\n{line}");
+    let mut said = format!("\n{line}\n");
     for meaning in &judgement.meanings {
-        let _ = writeln!(out, "  {} {}", paint.yellow("→"), safe(meaning));
+        let _ = writeln!(said, "  {} {}", paint.yellow("→"), safe(meaning));
     }
     if judgement.enforcement == Enforcement::NotChecked {
         let why = "whether policies are enforced was not checked: no TCP connection that they block is known from here";
-        let _ = writeln!(out, "  {}: {why}", paint.bold("note"));
+        let _ = writeln!(said, "  {}: {why}", paint.bold("note"));
     }
     for note in probe.plan.notes.iter().chain(&probe.notes) {
-        let _ = writeln!(out, "  {}: {}", paint.bold("note"), safe(note));
+        let _ = writeln!(said, "  {}: {}", paint.bold("note"), safe(note));
     }
     if let Some(left) = &probe.left {
-        let _ = writeln!(out, "  {}: stays behind: {}", paint.bold("note"), safe(left));
+        let _ = writeln!(said, "  {}: stays behind: {}", paint.bold("note"), safe(left));
     }
+    out.push_str(&wrapped(&said, drawing.wrap));
     for capture in &probe.capture {
-        out.push_str(&followed(capture, paint));
+        out.push_str(&followed(capture, drawing.wrap, paint));
     }
     out
 }
 
-fn followed(capture: &Capture, paint: Paint) -> String {
+fn followed(capture: &Capture, width: Option<usize>, paint: Paint) -> String {
     let mut out = String::new();
     let place = capture.target.split_once(':').map_or("", |(_, place)| place);
     let to = if place.starts_with(&capture.what) { place.to_owned() } else { format!("{} {place}", capture.what) };
@@ -222,14 +229,16 @@ fn followed(capture: &Capture, paint: Paint) -> String {
     for fact in &capture.facts {
         let _ = writeln!(out, "  {}", paint.dim(&safe(fact)));
     }
-    for command in &capture.commands {
-        let _ = writeln!(out, "  by hand: {}", safe(command));
-    }
     for note in &capture.notes {
         let _ = writeln!(out, "  {}: {}", paint.bold("note"), safe(note));
     }
     for left in &capture.left {
         let _ = writeln!(out, "  {}: stays behind: {}", paint.bold("note"), safe(left));
+    }
+    out = wrapped(&out, width);
+    // A command stays whole, to be copied.
+    for command in &capture.commands {
+        let _ = writeln!(out, "  by hand: {}", safe(command));
     }
     out
 }
@@ -262,7 +271,11 @@ fn row(item: &Item, finding: &Finding, paint: Paint) -> [String; 5] {
                 Class::Timeout | Class::Prohibited | Class::Refused | Class::RefusedIcmp => paint.red(word),
                 _ => paint.yellow(word),
             };
-            format!("{word} in {time}{tries}{detail}")
+            let through = match finding.through {
+                Some(through) if through != class => format!(", {through} through the proxy"),
+                _ => String::new(),
+            };
+            format!("{word} in {time}{tries}{detail}{through}")
         }
     };
     let agreement = match finding.agreement {

@@ -13,7 +13,7 @@ use crate::model::{Cluster, PodId};
 use crate::reach::eval::{Exempt, StepResult};
 use crate::reach::{EndpointCheck, Leg, Obstacle, Outcome, Verdict};
 use crate::report::snippet;
-use crate::report::text::{Paint, safe};
+use crate::report::text::{Paint, safe, wrapped};
 
 /// How an answer is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,8 @@ pub struct Drawing {
     pub color: bool,
     /// Columns of the terminal.
     pub width: usize,
+    /// Columns at which sentences are broken; none where nobody looks at a terminal.
+    pub wrap: Option<usize>,
     /// Every endpoint and every policy that was asked.
     pub wide: bool,
     /// The fix alone.
@@ -49,16 +51,18 @@ pub fn render(facts: Facts<'_>, asked: &Asked, drawing: Drawing) -> String {
             let _ = writeln!(out, "  {protocol}: {allowed}{unknown}");
         }
         for reason in unknown(facts, check) {
-            let _ = writeln!(out, "  {} {}", paint.yellow("?"), safe(&reason));
+            let line = format!("  {} {}\n", paint.yellow("?"), safe(&reason));
+            out.push_str(&wrapped(&line, drawing.wrap));
         }
         if check.verdict == Verdict::Unknown && unknown(facts, check).iter().any(|u| u.starts_with("network plugins")) {
             let _ = writeln!(out, "  {}: name the cluster's plugin with --cni", paint.cyan("help"));
         }
         for note in notes(facts, asked) {
-            let _ = writeln!(out, "  {}: {}", paint.bold("note"), safe(&note));
+            let line = format!("  {}: {}\n", paint.bold("note"), safe(&note));
+            out.push_str(&wrapped(&line, drawing.wrap));
         }
         if let Some(probe) = &asked.live {
-            out.push_str(&super::live::text(probe, check.verdict, drawing.wide, paint));
+            out.push_str(&super::live::text(probe, check.verdict, drawing, paint));
         }
         for diagnostic in &asked.diagnostics {
             out.push('\n');

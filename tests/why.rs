@@ -3,10 +3,11 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 
 use assert_cmd::Command;
+use common::why::Case;
 use serde_json::Value;
 
 fn netcheck(args: &[&str]) -> Output {
@@ -17,51 +18,17 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A recorded case, with what is known of it.
-struct Case {
-    name: String,
-    directory: PathBuf,
-    answer: Value,
+/// What is asked of a case here.
+trait Asked {
+    /// The report of `why` in a scope.
+    fn why(&self, scope: &[&str]) -> Value;
+    /// The causes that are right, the likeliest first.
+    fn causes(&self) -> Vec<&str>;
+    /// Whether a policy is at fault.
+    fn is_network(&self) -> bool;
 }
 
-impl Case {
-    /// The recorded ones.
-    fn all() -> Vec<Self> {
-        common::shared("real/crash").map(|root| Self::of(&root)).unwrap_or_default()
-    }
-
-    /// Those of this project: other languages, drivers and shapes of policies.
-    fn own() -> Vec<Self> {
-        let all = Self::of(Path::new("fixtures/why"));
-        assert!(all.len() >= 25);
-        all
-    }
-
-    fn of(root: &Path) -> Vec<Self> {
-        let mut out: Vec<Self> = std::fs::read_dir(root)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.join("answer.yaml").is_file())
-            .map(|directory| Self {
-                name: directory.file_name().unwrap().to_string_lossy().into_owned(),
-                answer: serde_saphyr::from_str(&std::fs::read_to_string(directory.join("answer.yaml")).unwrap())
-                    .unwrap(),
-                directory,
-            })
-            .collect();
-        out.sort_by(|a, b| a.name.cmp(&b.name));
-        out
-    }
-
-    fn field(&self, name: &str) -> &str {
-        self.answer[name].as_str().unwrap_or_default()
-    }
-
-    fn dump(&self) -> PathBuf {
-        let yaml = self.directory.join("cluster.yaml");
-        if yaml.is_file() { yaml } else { self.directory.join("cluster.json") }
-    }
-
+impl Asked for Case {
     fn why(&self, scope: &[&str]) -> Value {
         let (dump, logs) = (self.dump(), self.directory.join("logs"));
         let mut args = vec!["why", "-f", text(&dump), "-o", "json"];
@@ -74,7 +41,6 @@ impl Case {
         serde_json::from_slice(&run.stdout).unwrap()
     }
 
-    /// The causes that are right, the likeliest first.
     fn causes(&self) -> Vec<&str> {
         let also = self.answer["also_accept"].as_array().into_iter().flatten().filter_map(Value::as_str);
         std::iter::once(self.field("cause")).chain(also).collect()
@@ -95,7 +61,7 @@ fn is_policy(finding: &Value) -> bool {
 
 #[test]
 fn the_known_cause_comes_first() {
-    for case in Case::all().into_iter().chain(Case::own()) {
+    for case in Case::all() {
         let pod = case.field("pod");
         for scope in [&["-A"][..], &[pod]] {
             let report = case.why(scope);
@@ -113,7 +79,7 @@ fn the_known_cause_comes_first() {
 
 #[test]
 fn the_policy_at_fault_is_named_and_its_line_pointed_at() {
-    for case in Case::all().into_iter().chain(Case::own()).filter(|c| c.is_network()) {
+    for case in Case::all().into_iter().filter(|c| c.is_network()) {
         let report = case.why(&[case.field("pod")]);
         let first = &findings(&report)[0];
         assert_eq!(first["direction"], case.answer["direction"], "{}", case.name);
@@ -154,7 +120,7 @@ const BY_NAME_OUTSIDE: &[&str] = &["egress-ipblock-miss"];
 #[test]
 fn fixes_make_the_check_pass() {
     let directory = tempfile::tempdir().unwrap();
-    for case in Case::all().into_iter().chain(Case::own()).filter(|c| c.is_network()) {
+    for case in Case::all().into_iter().filter(|c| c.is_network()) {
         let report = case.why(&[case.field("pod")]);
         let first = &findings(&report)[0];
         let target = first["target"]["text"].as_str().unwrap();
@@ -181,7 +147,7 @@ fn fixes_make_the_check_pass() {
 /// told from the objects alone.
 #[test]
 fn recorded_fixes_leave_nothing_to_blame() {
-    for case in Case::all().iter().filter(|c| c.directory.join("fix.yaml").is_file()) {
+    for case in Case::recorded().iter().filter(|c| c.directory.join("fix.yaml").is_file()) {
         let (dump, logs, fix) = (case.dump(), case.directory.join("logs"), case.directory.join("fix.yaml"));
         let cni = ["--cni", "kube-network-policies"];
         let mut args = vec![
@@ -240,7 +206,7 @@ fn nothing_secret_is_printed() {
 /// Every pod that is not known to be in trouble, in every dump.
 #[test]
 fn nothing_is_found_on_healthy_pods() {
-    for case in Case::all() {
+    for case in Case::recorded() {
         let dump: Value = serde_json::from_str(&std::fs::read_to_string(case.dump()).unwrap()).unwrap();
         let mut healthy: BTreeMap<String, bool> = BTreeMap::new();
         for pod in dump["items"].as_array().unwrap().iter().filter(|i| i["kind"] == "Pod") {
@@ -271,7 +237,7 @@ fn nothing_is_found_on_healthy_pods() {
 
 #[test]
 fn the_other_event_api_says_the_same() {
-    for case in Case::all().iter().filter(|c| c.directory.join("events.k8s.io.json").is_file()) {
+    for case in Case::recorded().iter().filter(|c| c.directory.join("events.k8s.io.json").is_file()) {
         // The same dump without its core/v1 events, and the newer API's events beside it.
         let mut dump: Value = serde_json::from_str(&std::fs::read_to_string(case.dump()).unwrap()).unwrap();
         dump["items"].as_array_mut().unwrap().retain(|i| i["kind"] != "Event");

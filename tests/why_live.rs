@@ -4,55 +4,18 @@ mod api_server;
 mod common;
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use api_server::{ApiServer, CLUSTER_POLICIES, What, program};
+use common::why::Case;
 use serde_json::{Value, json};
 
-/// A recorded case, or a fixture of the same shape.
-struct Case {
-    name: String,
-    directory: PathBuf,
-    answer: Value,
+/// A case as a cluster.
+trait Served {
+    fn server(&self, now: i64) -> ApiServer;
 }
 
-impl Case {
-    fn of(root: &Path) -> Vec<Self> {
-        let mut out: Vec<Self> = std::fs::read_dir(root)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.join("answer.yaml").is_file())
-            .map(|directory| Self {
-                name: directory.file_name().unwrap().to_string_lossy().into_owned(),
-                answer: serde_saphyr::from_str(&std::fs::read_to_string(directory.join("answer.yaml")).unwrap())
-                    .unwrap(),
-                directory,
-            })
-            .collect();
-        out.sort_by(|a, b| a.name.cmp(&b.name));
-        out
-    }
-
-    fn all() -> Vec<Self> {
-        let recorded = common::shared("real/crash").map(|root| Self::of(&root)).unwrap_or_default();
-        recorded.into_iter().chain(Self::of(Path::new("fixtures/why"))).collect()
-    }
-
-    fn dump(&self) -> PathBuf {
-        let yaml = self.directory.join("cluster.yaml");
-        if yaml.is_file() { yaml } else { self.directory.join("cluster.json") }
-    }
-
-    fn items(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.dump()).unwrap();
-        let dump: Value = match self.dump().extension().is_some_and(|e| e == "json") {
-            true => serde_json::from_str(&text).unwrap(),
-            false => serde_saphyr::from_str(&text).unwrap(),
-        };
-        dump["items"].as_array().unwrap().clone()
-    }
-
+impl Served for Case {
     /// A server with the case's objects and logs, at the time of the case.
     fn server(&self, now: i64) -> ApiServer {
         let items = self.items();
@@ -176,7 +139,7 @@ fn a_snapshot_with_logs_is_answered_as_its_dump() {
 }
 
 fn blocked() -> Case {
-    Case::of(Path::new("fixtures/why")).into_iter().find(|c| c.name == "asyncpg").unwrap()
+    Case::named("asyncpg")
 }
 
 #[test]
@@ -211,6 +174,110 @@ fn policies_that_may_not_be_read_take_the_certainty_away() {
     for finding in live["findings"].as_array().unwrap() {
         assert_ne!(finding["confidence"], "high", "{finding}");
     }
+}
+
+/// Without the namespace of what it depends on, a saved namespace would have no answer.
+#[test]
+fn a_snapshot_of_one_namespace_holds_what_its_logs_lead_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut wrong: Vec<String> = Vec::new();
+    for case in Case::own() {
+        let pod = case.field("pod");
+        let namespace = pod.split('/').next().unwrap();
+        let saved = offline(&case, pod);
+        let server = case.server(saved["now"].as_i64().unwrap());
+        let (file, logs) = (directory.path().join("s.json"), directory.path().join(&case.name));
+        let args = ["snapshot", "-n", namespace, "--with-logs", logs.to_str().unwrap()];
+        let run = server.netcheck(&args).output().unwrap();
+        assert_eq!(run.status.code(), Some(0), "{}: {}", case.name, String::from_utf8_lossy(&run.stderr));
+        std::fs::write(&file, run.stdout).unwrap();
+        let mut command = program();
+        command.args(["why", pod, "-o", "json", "-f", file.to_str().unwrap(), "--logs", logs.to_str().unwrap()]);
+        let again = report(&mut command);
+        let first = |report: &Value| {
+            let finding = &report["findings"][0];
+            json!([finding["cause"], finding["target"]["text"], finding["direction"], finding["policies"][0]["name"]])
+        };
+        if first(&again) != first(&saved) {
+            let said = String::from_utf8_lossy(&run.stderr).into_owned();
+            wrong.push(format!("{}: {} is not {}: {said}", case.name, first(&again), first(&saved)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn further_namespaces_of_a_snapshot_are_told() {
+    let case = blocked();
+    let directory = tempfile::tempdir().unwrap();
+    let now = offline(&case, case.field("pod"))["now"].as_i64().unwrap();
+    let server = case.server(now);
+    let args = ["snapshot", "-n", "app", "--with-logs", directory.path().to_str().unwrap()];
+    let run = server.netcheck(&args).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(said.contains("namespaces that they lead to are saved too: `data`"), "{said}");
+}
+
+/// A pod that was killed, on a node that says whom it killed.
+#[test]
+fn a_nodes_events_are_asked_for_where_a_kill_is_unaccounted_for() {
+    let case = blocked();
+    let mut items = case.items();
+    for item in &mut items {
+        if item["kind"] == "Pod" && item["metadata"]["name"] == "svc-7d9f-abcde" {
+            let ended = json!({"exitCode": 137, "reason": "Error", "startedAt": "2026-11-21T10:08:00Z", "finishedAt": "2026-11-21T10:09:00Z"});
+            item["status"]["containerStatuses"][0]["state"] = json!({"terminated": ended});
+            item["status"]["containerStatuses"][0]["lastState"] = json!({});
+        }
+    }
+    items.retain(|item| item["kind"] != "NetworkPolicy");
+    items.push(json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "n1.oom", "namespace": "default"},
+        "involvedObject": {"kind": "Node", "name": "n1", "uid": "n1"}, "reason": "SystemOOM", "type": "Warning",
+        "message": "System OOM encountered, victim process: svc, pid: 4711", "count": 1,
+        "firstTimestamp": "2026-11-21T10:09:00Z", "lastTimestamp": "2026-11-21T10:09:00Z"}));
+    let now = offline(&case, case.field("pod"))["now"].as_i64().unwrap();
+    let of_nodes = |server: &ApiServer| server.asked().iter().filter(|a| a.contains("involvedObject.kind")).count();
+    let server = ApiServer::start(items).with_date(&date(now));
+    let live = report(&mut server.netcheck(&["why", case.field("pod"), "-o", "json"]));
+    assert_eq!(live["findings"][0]["cause"], "oom", "{live:#}");
+    assert_eq!(of_nodes(&server), 1, "{:?}", server.asked());
+    // Nothing is asked of nodes otherwise.
+    let server = case.server(now);
+    report(&mut server.netcheck(&["why", case.field("pod"), "-o", "json"]));
+    assert_eq!(of_nodes(&server), 0);
+}
+
+/// The kubelet's message names the key; which keys there are would come with the values alone.
+#[test]
+fn the_keys_of_a_secret_are_not_read_unasked() {
+    let case = blocked();
+    let mut items = case.items();
+    for item in &mut items {
+        if item["kind"] == "Pod" && item["metadata"]["name"] == "svc-7d9f-abcde" {
+            item["spec"]["containers"][0]["env"] =
+                json!([{"name": "T", "valueFrom": {"secretKeyRef": {"name": "db", "key": "token"}}}]);
+            item["status"]["containerStatuses"][0]["lastState"] = json!({});
+            item["status"]["containerStatuses"][0]["restartCount"] = json!(0);
+            item["status"]["containerStatuses"][0]["state"] = json!({"waiting": {"reason": "CreateContainerConfigError",
+                "message": "couldn't find key token in Secret app/db"}});
+        }
+    }
+    items.push(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "app"},
+        "data": {"tokens": "cGw0bnRlZC1zZWNyZXQ="}}));
+    let now = offline(&case, case.field("pod"))["now"].as_i64().unwrap();
+    let ask = |args: &[&str]| {
+        let server = ApiServer::start(items.clone()).with_date(&date(now));
+        let live = report(&mut server.netcheck(&[&["why", case.field("pod"), "-o", "json"], args].concat()));
+        let finding = live["findings"][0].clone();
+        assert_eq!(finding["cause"], "missing-secret-key", "{live:#}");
+        (finding.to_string(), server.asked().iter().filter(|a| a.contains("/secrets")).count())
+    };
+    let (closed, asked) = ask(&[]);
+    assert!(closed.contains("not read") && closed.contains("kubectl describe secret db -n app"), "{closed}");
+    assert_eq!(asked, 0);
+    let (open, asked) = ask(&["--read-secrets"]);
+    assert!(open.contains("did you mean `tokens`?") && !open.contains("pl4nted"), "{open}");
+    assert_eq!(asked, 1);
 }
 
 /// A client whose address stands in a Secret alone.

@@ -76,10 +76,15 @@ fn of_cluster(global: &Global, args: &SnapshotArgs, output: &mut Output) -> Exit
         }
     };
     if let (Some(directory), Some(facts)) = (&args.with_logs, facts) {
-        match save_logs(&session, &facts, directory) {
-            Ok((read, files)) => {
-                gathered.add(read);
+        match save_logs(&session, &cluster::scope(global, &namespace), &facts, &mut loader, directory) {
+            Ok(saved) => {
+                gathered.add(saved.read);
+                let files = saved.files;
                 output.note(&format!("note: {files} logs written to `{}`, without credentials\n", directory.display()));
+                if !saved.further.is_empty() {
+                    let all: Vec<String> = saved.further.iter().map(|n| format!("`{n}`")).collect();
+                    output.note(&format!("note: namespaces that they lead to are saved too: {}\n", all.join(", ")));
+                }
             }
             Err(Unsaved::Cluster(error)) => {
                 cluster::refuse(&error, output);
@@ -109,18 +114,37 @@ enum Unsaved {
     File(std::path::PathBuf, std::io::Error),
 }
 
-/// Writes what pods in trouble logged, as `why --logs` reads it; how many files it took.
+/// What was read and written with logs.
+#[cfg(feature = "live")]
+struct Saved {
+    read: crate::live::Gathered,
+    files: usize,
+    /// Namespaces beside those that were asked for.
+    further: std::collections::BTreeSet<String>,
+}
+
+/// Writes what pods in trouble logged, as `why --logs` reads it, and reads the namespaces that this leads to: without what a pod
+/// depends on there is no answer.
 #[cfg(feature = "live")]
 fn save_logs(
     session: &crate::live::Session,
+    scope: &crate::live::Scope,
     facts: &Mutex<Facts>,
+    loader: &mut Loader,
     directory: &std::path::Path,
-) -> Result<(crate::live::Gathered, usize), Unsaved> {
-    let facts = facts.lock().map(|mut f| std::mem::take(&mut *f)).unwrap_or_default();
-    let pods = select::suspects(&facts, None).into_iter().take(PODS).collect();
+) -> Result<Saved, Unsaved> {
+    let locked = || facts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let pods = select::suspects(&locked(), None).into_iter().take(PODS).collect();
+    let wants = Wants::of(&locked(), &pods);
     let mut logs = Logs::default();
-    let gathered =
-        super::why::read_logs(session, Wants::of(&facts, &pods).logs, &mut logs).map_err(Unsaved::Cluster)?;
+    let mut read = super::why::read_logs(session, wants.logs, &mut logs).map_err(Unsaved::Cluster)?;
+    let mut further = Default::default();
+    if let crate::live::Scope::Namespaces(known) = scope {
+        let (more, names) =
+            super::why::follow(session, facts, loader, known, &pods, &mut logs).map_err(Unsaved::Cluster)?;
+        read.add(more);
+        further = names;
+    }
     let file = |path: &std::path::Path| {
         let path = path.to_owned();
         move |error| Unsaved::File(path, error)
@@ -135,7 +159,7 @@ fn save_logs(
             files += 1;
         }
     }
-    Ok((gathered, files))
+    Ok(Saved { read, files, further })
 }
 
 fn write(snapshot: &Snapshot, head: &Head, output: &mut Output) -> Exit {

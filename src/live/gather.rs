@@ -9,9 +9,9 @@ use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
 use super::ask::{
-    Ask, CLAIMS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, INGRESS_CLASSES, INGRESSES,
-    JOBS, NAMESPACES, NETWORK_POLICIES, NODES, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SECRETS, SERVICES,
-    STATEFUL_SETS, STORAGE_CLASSES,
+    Ask, CLAIMS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, Filter, INGRESS_CLASSES,
+    INGRESSES, JOBS, NAMESPACES, NETWORK_POLICIES, NODES, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SECRETS,
+    SERVICES, STATEFUL_SETS, STORAGE_CLASSES,
 };
 use super::client::{Api, DISCOVERY, JSON, METADATA};
 use super::discovery::Discovered;
@@ -302,6 +302,9 @@ fn unread(ask: &Ask) -> Option<Unread> {
         )
     } else if *resource == PODS || *resource == SERVICES {
         (Gravity::Detail, format!("{} of {place} are taken as usual, or not there", resource.plural))
+    } else if matches!(ask, Ask::List { filter: Filter::Fields(fields), .. } if fields.starts_with(super::why::OF_NODES))
+    {
+        (Gravity::Detail, "whether the node ran out of memory is not known".to_owned())
     } else if *resource == EVENTS {
         (Gravity::Detail, "what probes, mounts, pulls and the scheduler failed at is not known".to_owned())
     } else if *resource == CONFIG_MAPS {

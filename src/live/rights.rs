@@ -167,6 +167,10 @@ pub fn rights(purpose: Purpose, namespaces: &[String]) -> Vec<Right> {
             out.push(Right { group, resource: "gatewayclasses".to_owned(), verb: "list", namespace: None });
         }
     }
+    if purpose == Purpose::Why && !namespaces.is_empty() {
+        // Those of nodes are there.
+        out.push(Right::new(&ask::EVENTS, "list", Some("default")));
+    }
     if matches!(purpose, Purpose::Why | Purpose::Snapshot) {
         out.push(Right::new(&ask::STORAGE_CLASSES, "list", None));
     }

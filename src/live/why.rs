@@ -52,6 +52,16 @@ pub fn events(namespace: &str, uids: &[String]) -> Vec<Ask> {
     uids.iter().map(|uid| list(Filter::Fields(format!("involvedObject.uid={uid}")))).collect()
 }
 
+/// Events of some nodes: objects in no namespace have theirs in `default`.
+pub fn node_events(nodes: &BTreeSet<String>) -> Vec<Ask> {
+    let fields = |node: &String| Filter::Fields(format!("{OF_NODES},involvedObject.name={node}"));
+    let list = |node| Ask::List { resource: EVENTS, namespace: Some("default".to_owned()), filter: fields(node) };
+    nodes.iter().take(ONE_BY_ONE).map(list).collect()
+}
+
+/// How a selector of events of nodes begins.
+pub(super) const OF_NODES: &str = "involvedObject.kind=Node";
+
 /// What decides connectivity in namespaces that were found to exist.
 pub fn surroundings(namespaces: &BTreeSet<String>) -> Vec<Ask> {
     namespaces

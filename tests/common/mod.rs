@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod tools;
+pub mod why;
 
 use std::path::{Path, PathBuf};
 

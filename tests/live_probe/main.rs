@@ -14,6 +14,7 @@ mod mesh;
 #[path = "../netns/mod.rs"]
 mod netns;
 mod tools;
+mod why;
 mod world;
 
 use std::process::{Command, Stdio};

@@ -128,3 +128,40 @@ fn nothing_is_found_where_nothing_is_wrong() {
         );
     }
 }
+
+/// A pod of a Deployment's third revision, rolled out as the pod started; `policy` is when a policy at fault was made.
+fn rolled_out(policy: Option<i64>) -> String {
+    let log = match policy {
+        Some(_) => "panic: dial tcp: i/o timeout",
+        None => "KeyError: 'EUR'",
+    };
+    // A seed whose client is the only container of a Deployment's pod.
+    for seed in 0..100 {
+        let mut world = World::new(seed);
+        world.place = world::Place::Alone;
+        if let Some(made) = policy {
+            let own = world.own.clone();
+            let spec = json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [World::dns()]});
+            world.policy(&own, "out", spec);
+            world.object("NetworkPolicy", &own, "out")["metadata"]["creationTimestamp"] = json!(world::time(made));
+        }
+        let told = world.told();
+        world.crash(told, world::End { code: 1, reason: "Error", length: 30 }, log);
+        if world.items.iter().any(|i| i["kind"] == "Deployment") {
+            let found = findings(&world);
+            let all = found.findings[0].evidence.iter().map(|proof| format!("{}: {}", proof.at, proof.text));
+            return all.collect::<Vec<_>>().join("\n");
+        }
+    }
+    panic!("no seed makes a Deployment");
+}
+
+#[test]
+fn a_rollout_just_before_is_evidence() {
+    let own = rolled_out(None);
+    assert!(own.contains("revision 3 of Deployment") && own.contains("what it changed is suspect"), "{own}");
+    let policy = rolled_out(Some(-600));
+    assert!(policy.contains("before the policy changed: the policy is the newer"), "{policy}");
+    let rollout = rolled_out(Some(-90_000));
+    assert!(rollout.contains("after the policy's last change"), "{rollout}");
+}

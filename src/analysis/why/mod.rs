@@ -23,6 +23,7 @@ mod network;
 mod probes;
 mod rank;
 mod resolve;
+mod rollout;
 mod run;
 mod said;
 mod scripts;
@@ -109,6 +110,9 @@ pub fn diagnose(case: &Case<'_>, subjects: &[Subject]) -> Diagnosis {
             for finding in &mut found[before..] {
                 finding.evidence.extend(container.back_off_proof(case.facts.now));
             }
+        }
+        for finding in &mut found {
+            finding.evidence.extend(rollout::proof(&ways, finding));
         }
         if found.is_empty() {
             out.unexplained.push((subject.pod.clone(), subject.trouble.clone()));

@@ -524,6 +524,17 @@ fn config(pod: &Examined<'_>, run: Option<&Run<'_>>, missing: &Missing, proof: P
             advice.push_str(&format!("; did you mean `{near}`?"));
         }
     }
+    let unread = missing.kind == "Secret" && missing.key.is_some() && known.is_none();
+    if unread {
+        finding = finding.proven([Proof::new(
+            ProofKind::Spec,
+            "not read",
+            &format!(
+                "the keys of Secret {}: they come with its values alone; --read-secrets reads them and shows names",
+                missing.name
+            ),
+        )]);
+    }
     if missing.key.is_none() {
         let names: Vec<&str> = match missing.kind {
             "Secret" => facts.secrets.keys().filter(|k| k.0 == at.0).map(|k| k.1.as_str()).collect(),
@@ -543,7 +554,8 @@ fn config(pod: &Examined<'_>, run: Option<&Run<'_>>, missing: &Missing, proof: P
                 "the kubelet tries again by itself, and starts the container as soon as the reference resolves",
             )
             .shown_by(format!(
-                "kubectl get {} {} -n {}",
+                "kubectl {} {} {} -n {}",
+                if unread { "describe" } else { "get" },
                 missing.kind.to_ascii_lowercase(),
                 missing.name,
                 pod.namespace()

@@ -28,6 +28,8 @@ pub struct Wants {
     pub claims: BTreeSet<Key>,
     /// ReplicaSets that made them.
     pub replica_sets: BTreeSet<Key>,
+    /// Nodes whose events matter: they may have killed a container for the node's own memory.
+    pub nodes: BTreeSet<String>,
     /// Logs that there may be.
     pub logs: Vec<LogOf>,
 }
@@ -50,6 +52,13 @@ impl Wants {
                     out.secrets.extend(from.secret_key_ref.as_ref().and_then(|r| at(&r.name)));
                 }
                 let Some(status) = container.status else { continue };
+                let ends = [&status.state, &status.last_state].map(|state| state.terminated.as_ref());
+                // SIGKILL that the kubelet doesn't account for.
+                if ends.into_iter().flatten().any(|end| end.exit_code == 137 && end.reason != "OOMKilled")
+                    && !pod.spec.node_name.is_empty()
+                {
+                    out.nodes.insert(pod.spec.node_name.clone());
+                }
                 // What has just ended may run again when its log is asked for: its own is then that of the run before.
                 let ended = status.state.terminated.is_some() || status.last_state.terminated.is_some();
                 let before = status.restart_count > 0 || ended;

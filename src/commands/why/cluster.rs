@@ -2,6 +2,7 @@
 //! this leads to.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use super::super::{Output, cluster, input};
 use super::{Reading, observed, taken};
@@ -9,7 +10,7 @@ use crate::analysis::why::facts::{Facts, Key};
 use crate::analysis::why::{ContainerLog, LogOf, Logs, Wants, leads, select};
 use crate::cli::{Global, WhyArgs};
 use crate::live::ask::{Ask, CLAIMS, CONFIG_MAPS, REPLICA_SETS, SECRETS, SERVICES};
-use crate::live::why::{LogAsk, events, surroundings};
+use crate::live::why::{LogAsk, events, node_events, surroundings};
 use crate::live::{Depth, Gathered, LiveError, Scope, Session};
 use crate::model::query::ObjectSpec;
 use crate::source::{Loader, Options};
@@ -89,9 +90,9 @@ struct Rounds<'s> {
 }
 
 impl Rounds<'_> {
-    fn run(&mut self, facts: &std::sync::Mutex<Facts>, loader: &mut Loader) -> Result<(Logs, Gathered), LiveError> {
+    fn run(&mut self, facts: &Mutex<Facts>, loader: &mut Loader) -> Result<(Logs, Gathered), LiveError> {
         let session = self.session;
-        let locked = || facts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let locked = || facts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut gathered = session.everything(&self.scope, &Depth::Pods(BTreeSet::new()), loader)?;
         let now = session.now();
         locked().now = now;
@@ -109,24 +110,40 @@ impl Rounds<'_> {
         let mut logs = Logs::default();
         gathered.add(read_logs(session, wants.logs, &mut logs)?);
         if let Scope::Namespaces(known) = &self.scope {
-            let found = leads(&locked(), &logs, &pods);
-            let mut further = session.existing(&found.namespaces)?;
-            if further.len() < found.namespaces.len() {
-                // A name that leads nowhere may be another's, misspelt: what there is. It is no loss where that may not be known.
-                let _ = session.each(&[Ask::everywhere(SERVICES)], loader)?;
-            }
-            let strange: BTreeSet<_> = found.addresses.into_iter().filter(|ip| !loader.has_address(*ip)).collect();
-            further.extend(session.holders(&strange, &found.ports)?);
-            further.retain(|namespace| !known.contains(namespace));
-            gathered.add(session.each(&surroundings(&further), loader)?);
-            // A server that is down has said why.
-            let servers: BTreeSet<Key> =
-                select::suspects(&locked(), None).into_iter().filter(|key| further.contains(&key.0)).take(8).collect();
-            let wants = Wants::of(&locked(), &servers);
-            gathered.add(read_logs(session, wants.logs, &mut logs)?);
+            let (more, _) = follow(session, facts, loader, known, &pods, &mut logs)?;
+            gathered.add(more);
         }
         Ok((logs, gathered))
     }
+}
+
+/// Reads the namespaces that the pods' specs and logs lead to beside those that are known, and what servers there that are in
+/// trouble logged; which namespaces these are.
+pub(in super::super) fn follow(
+    session: &Session,
+    facts: &Mutex<Facts>,
+    loader: &mut Loader,
+    known: &[String],
+    pods: &BTreeSet<Key>,
+    logs: &mut Logs,
+) -> Result<(Gathered, BTreeSet<String>), LiveError> {
+    let locked = || facts.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = leads(&locked(), logs, pods);
+    let mut further = session.existing(&found.namespaces)?;
+    if further.len() < found.namespaces.len() {
+        // A name that leads nowhere may be another's, misspelt: what there is. It is no loss where that may not be known.
+        let _ = session.each(&[Ask::everywhere(SERVICES)], loader)?;
+    }
+    let strange: BTreeSet<_> = found.addresses.into_iter().filter(|ip| !loader.has_address(*ip)).collect();
+    further.extend(session.holders(&strange, &found.ports)?);
+    further.retain(|namespace| !known.contains(namespace));
+    let mut gathered = session.each(&surroundings(&further), loader)?;
+    // A server that is down has said why.
+    let servers: BTreeSet<Key> =
+        select::suspects(&locked(), None).into_iter().filter(|key| further.contains(&key.0)).take(8).collect();
+    let wants = Wants::of(&locked(), &servers);
+    gathered.add(read_logs(session, wants.logs, logs)?);
+    Ok((gathered, further))
 }
 
 /// What to ask for, of what pods want.
@@ -135,6 +152,7 @@ fn asks(wants: &Wants, secrets: bool) -> Vec<Ask> {
         keys.iter().map(|(namespace, name)| Ask::get(resource.clone(), namespace, name)).collect()
     };
     let mut out: Vec<Ask> = wants.events.iter().flat_map(|(namespace, uids)| events(namespace, uids)).collect();
+    out.extend(node_events(&wants.nodes));
     out.extend(each(&CONFIG_MAPS, &wants.config_maps));
     out.extend(each(&CLAIMS, &wants.claims));
     out.extend(each(&REPLICA_SETS, &wants.replica_sets));

@@ -16,8 +16,8 @@ use super::{Exit, Output, input};
 use crate::analysis::why::facts::{Facts, Key};
 use crate::analysis::why::{Case, Cause, Confidence, Diagnosis, Logs, Scope, diagnose, select};
 use crate::cli::{Format, Global, WhyArgs};
-use crate::model::query::{Kind, ObjectSpec};
-use crate::model::{Cluster, WorkloadRef};
+use crate::model::Cluster;
+use crate::model::query::ObjectSpec;
 use crate::policy::Profile;
 use crate::reach::Evaluator;
 use crate::report::{check, why};
@@ -26,7 +26,7 @@ use crate::source::unread::{Gravity, Unread};
 use crate::source::{Loader, Options};
 
 #[cfg(feature = "live")]
-pub(super) use cluster::read_logs;
+pub(super) use cluster::{follow, read_logs};
 
 /// What a diagnosis works on, read.
 struct Reading {
@@ -235,30 +235,10 @@ fn named(cluster: &Cluster, facts: &Facts, text: &str, namespace: &str) -> Resul
     let Some(id) = cluster.namespace(namespace) else {
         return Err((format!("namespace `{namespace}` not found"), Vec::new()));
     };
-    let key = (namespace.to_owned(), spec.name.clone());
-    if matches!(spec.kind, None | Some(Kind::Pod)) && facts.pods.contains_key(&key) {
-        return Ok(vec![key]);
-    }
-    let mut found: Vec<(&WorkloadRef, &Vec<crate::model::PodId>)> = cluster
-        .workloads
-        .iter()
-        .filter(|((n, w), _)| {
-            *n == id
-                && *w.name == *spec.name
-                && match spec.kind {
-                    None => true,
-                    Some(Kind::Workload(kind)) => *w.kind == *kind,
-                    Some(_) => false,
-                }
-        })
-        .map(|((_, w), pods)| (w, pods))
-        .collect();
-    found.sort();
-    let keys: Vec<Key> = found
-        .first()
-        .map(|(_, pods)| pods.iter().map(|p| (namespace.to_owned(), cluster.pods[p.index()].name.to_string())))
+    let keys: Vec<Key> = cluster
+        .pods_of_name(id, &spec)
         .into_iter()
-        .flatten()
+        .map(|pod| (namespace.to_owned(), cluster.pods[pod.index()].name.to_string()))
         .filter(|key| facts.pods.contains_key(key))
         .collect();
     if keys.is_empty() {

@@ -186,19 +186,8 @@ impl Cluster {
         })
     }
 
-    /// The pods of a name: a pod, or those of a workload.
-    fn pods_named(
-        &self,
-        namespace: NamespaceId,
-        spec: &ObjectSpec,
-    ) -> Result<Option<Resolved<Vec<PodId>>>, QueryError> {
-        let mut notes = Vec::new();
-        if matches!(spec.kind, None | Some(Kind::Pod))
-            && let Some(pod) = self.pod(namespace, &spec.name)
-            && (spec.kind.is_some() || !self.pods[pod.index()].template)
-        {
-            return Ok(Some(Resolved { what: vec![pod], notes }));
-        }
+    /// Workloads of a name, and of the kind where one is given: the one that is taken first.
+    fn workloads_named(&self, namespace: NamespaceId, spec: &ObjectSpec) -> Vec<(&WorkloadRef, &Vec<PodId>)> {
         let mut found: Vec<(&WorkloadRef, &Vec<PodId>)> = self
             .workloads
             .iter()
@@ -214,6 +203,33 @@ impl Cluster {
             .map(|((_, w), pods)| (w, pods))
             .collect();
         found.sort();
+        found
+    }
+
+    /// The pods of a name, those that have ended among them: a pod, or all of a workload. Empty where there is none.
+    pub fn pods_of_name(&self, namespace: NamespaceId, spec: &ObjectSpec) -> Vec<PodId> {
+        if matches!(spec.kind, None | Some(Kind::Pod))
+            && let Some(pod) = self.pod(namespace, &spec.name)
+        {
+            return vec![pod];
+        }
+        self.workloads_named(namespace, spec).first().map(|(_, pods)| (*pods).clone()).unwrap_or_default()
+    }
+
+    /// The pods of a name: a pod, or those of a workload that have not ended.
+    fn pods_named(
+        &self,
+        namespace: NamespaceId,
+        spec: &ObjectSpec,
+    ) -> Result<Option<Resolved<Vec<PodId>>>, QueryError> {
+        let mut notes = Vec::new();
+        if matches!(spec.kind, None | Some(Kind::Pod))
+            && let Some(pod) = self.pod(namespace, &spec.name)
+            && (spec.kind.is_some() || !self.pods[pod.index()].template)
+        {
+            return Ok(Some(Resolved { what: vec![pod], notes }));
+        }
+        let found = self.workloads_named(namespace, spec);
         let Some((workload, pods)) = found.first() else {
             return Ok(self.pod_of_stateful_set(namespace, spec).map(|pod| Resolved { what: vec![pod], notes }));
         };

@@ -2,7 +2,7 @@
 
 use super::super::cause::{Cause, Confidence};
 use super::super::finding::{Finding, PolicyPlace, Proof, ProofKind};
-use super::super::{resolve, time};
+use super::super::{resolve, rollout, time};
 use super::attempt::{ANY_NAME, GUESSED};
 use super::culprits::{names, places, reference};
 use super::{Resolved, Way};
@@ -152,14 +152,8 @@ impl Way<'_> {
     fn times(&self, policies: &[PolicyPlace]) -> Option<Proof> {
         let facts = self.pod.case.facts;
         let started = self.pod.pod.status.start_time.as_deref().and_then(time::parse)?;
-        let (place, at) = policies
-            .iter()
-            .filter_map(|p| {
-                let key = (p.kind.clone(), p.namespace.clone().unwrap_or_default(), p.name.clone());
-                let written = facts.policies.get(&key)?;
-                Some((p, written.changed.or(written.created)?))
-            })
-            .max_by_key(|(_, at)| *at)?;
+        let (place, at) =
+            policies.iter().filter_map(|p| Some((p, rollout::written(facts, p)?))).max_by_key(|(_, at)| *at)?;
         let first = self.run.ended.and_then(|e| time::parse(e.started_at.as_deref()?)).unwrap_or(started).min(started);
         let (before, text) = if at > started {
             (false, format!("changed {} after the pod started", time::length(at - started)))

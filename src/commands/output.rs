@@ -14,8 +14,6 @@ pub struct Output {
     pub error_color: bool,
     /// Columns of the terminal; none where standard output isn't one.
     pub width: Option<usize>,
-    /// Columns of the terminal that standard error is; none where it isn't one.
-    pub error_width: Option<usize>,
     quiet: bool,
     failed: bool,
     closed: bool,
@@ -34,10 +32,7 @@ impl Output {
             When::Auto => !no_color && (forced || (terminal && !dumb)),
         };
         let width = stdout.then(|| terminal_size::terminal_size().map_or(80, |(w, _)| usize::from(w.0)));
-        let error_width =
-            stderr.then(|| terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(w, _)| usize::from(w.0)));
         Self {
-            error_width,
             color: colors(stdout),
             error_color: colors(stderr),
             width,
@@ -45,6 +40,13 @@ impl Output {
             failed: false,
             closed: false,
         }
+    }
+
+    /// Columns of the terminal that standard error is; none where it isn't one.
+    #[cfg(feature = "live")]
+    pub(super) fn error_width(&self) -> Option<usize> {
+        let stderr = std::io::stderr();
+        stderr.is_terminal().then(|| terminal_size::terminal_size_of(&stderr).map_or(80, |(w, _)| usize::from(w.0)))
     }
 
     /// Whether whoever read standard output went away.

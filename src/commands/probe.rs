@@ -258,7 +258,7 @@ fn announcement(ready: &[Ready]) -> String {
 
 /// Says what will be done, and asks where nobody agreed beforehand.
 pub(super) fn agree(flags: &ProbeFlags, text: &str, output: &mut Output) -> Result<(), Exit> {
-    let text = &wrapped(text, output.error_width);
+    let text = &wrapped(text, output.error_width());
     if flags.yes {
         output.note(text);
         return Ok(());

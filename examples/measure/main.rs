@@ -1,7 +1,7 @@
-//! Times the all-pairs engine and the semantic difference on the clusters of the benchmarks, and holds the answers of
-//! `graph -o json` against single checks.
+//! Times the all-pairs engine, the semantic difference and one changed policy on the clusters of the benchmarks, and holds
+//! the answers of `graph -o json` against single checks.
 //!
-//! `cargo run --release --example measure -- engine|diff|agree SHAPE [CNI [TIMES or PAIRS]]`: one line of JSON. Reading and
+//! `cargo run --release --example measure -- engine|diff|revise|agree SHAPE [CNI [TIMES or PAIRS]]`: one line of JSON. Reading and
 //! lowering are not part of a time. `--example peak` is the same with the largest heap in the place of the time.
 
 #[path = "../generate/shapes.rs"]
@@ -13,12 +13,13 @@ mod work;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use netcheck::policy::Direction;
 use work::Loaded;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [what, shape, rest @ ..] = arguments.as_slice() else {
-        eprintln!("usage: measure engine|diff|agree SHAPE [CNI [TIMES or PAIRS]]");
+        eprintln!("usage: measure engine|diff|revise|agree SHAPE [CNI [TIMES or PAIRS]]");
         return ExitCode::from(2);
     };
     let cni = rest.first().map_or("kube-network-policies", String::as_str);
@@ -70,8 +71,24 @@ fn run(what: &str, shape: &str, cni: &str, number: Option<usize>) -> Result<serd
                 "columns": counts.columns, "rows": counts.rows, "parts": counts.rectangles, "openPairs": counts.open_pairs,
             }))
         }
+        // One policy changed, over a matrix that is there already: in each direction, and how long it takes to find it.
+        "revise" => {
+            let mut out = serde_json::json!({"shape": shape, "cni": cni, "policies": policies});
+            for direction in [Direction::Ingress, Direction::Egress] {
+                let changed = loaded.with_one_changed(direction);
+                let engine = loaded.engine(&changed)?;
+                let edits = loaded.edits(&changed)?;
+                let mut rows = None;
+                let [milliseconds, cpu] = timed(&mut || rows = loaded.revise(&engine, &changed, &edits));
+                let [found, _] = timed(&mut || drop(std::hint::black_box(loaded.edits(&changed))));
+                out[direction.name()] = serde_json::json!({
+                    "milliseconds": milliseconds, "cpuMilliseconds": cpu, "rows": rows, "foundMilliseconds": found,
+                });
+            }
+            Ok(out)
+        }
         "diff" => {
-            let changed = loaded.with_one_changed();
+            let changed = loaded.with_one_changed(Direction::Ingress);
             let mut changes = 0;
             let [milliseconds, cpu] = timed(&mut || changes = loaded.changes(&changed));
             Ok(serde_json::json!({
@@ -82,6 +99,6 @@ fn run(what: &str, shape: &str, cni: &str, number: Option<usize>) -> Result<serd
         "agree" => agree::agree(&loaded, number.unwrap_or(1000)).map(|asked| {
             serde_json::json!({"shape": shape, "cni": cni, "pairs": asked.pairs, "answers": asked.answers, "open": asked.open})
         }),
-        _ => Err(format!("`{what}` is none of engine, diff, agree")),
+        _ => Err(format!("`{what}` is none of engine, diff, revise, agree")),
     }
 }

@@ -3,8 +3,8 @@
 use netcheck::analysis::diff::{Version, diff};
 use netcheck::model::{BuildOptions, Cluster};
 use netcheck::policy::profile::compose;
-use netcheck::policy::{Composition, Policies, Profile};
-use netcheck::reach::matrix::{Matrix, Options};
+use netcheck::policy::{Composition, Direction, Edits, Policies, Profile};
+use netcheck::reach::matrix::{Engine, Matrix, Options};
 use netcheck::source::{Options as LoadOptions, load_text};
 
 /// A cluster in memory.
@@ -36,15 +36,34 @@ impl Loaded {
         Matrix::build(&self.cluster, &self.policies, &self.compositions, Options::default())
     }
 
-    /// The same policies, but one of them in the middle allows nothing any more.
-    pub fn with_one_changed(&self) -> Policies {
+    /// The same policies, but one of them in the middle allows nothing any more in this direction.
+    pub fn with_one_changed(&self, direction: Direction) -> Policies {
         let mut changed = self.policies.clone();
-        let list = std::sync::Arc::make_mut(&mut changed.network.ingress);
+        let list = std::sync::Arc::make_mut(match direction {
+            Direction::Ingress => &mut changed.network.ingress,
+            Direction::Egress => &mut changed.network.egress,
+        });
         let middle = list.len() / 2;
         if let Some(policy) = list[middle..].iter_mut().find(|p| !p.rules.is_empty()) {
             policy.rules.clear();
         }
         changed
+    }
+
+    /// All pairs, ready for these policies.
+    pub fn engine(&self, changed: &Policies) -> Result<Engine<'_>, String> {
+        let edits = self.edits(changed)?;
+        Ok(Engine::new(&self.cluster, &self.policies, &self.profile, &[&edits], Options::default()))
+    }
+
+    /// What differs.
+    pub fn edits<'p>(&'p self, changed: &'p Policies) -> Result<Edits<'p>, String> {
+        Edits::between(&self.policies, changed).ok_or_else(|| "what can't be evaluated differs".to_owned())
+    }
+
+    /// Lays changed policies over all pairs; how many groups of servers may differ.
+    pub fn revise(&self, engine: &Engine<'_>, changed: &Policies, edits: &Edits<'_>) -> Option<usize> {
+        engine.revise(&self.policies, changed, &self.profile, edits).map(|revision| revision.changed.len())
     }
 
     /// How many changes a change of one policy makes.

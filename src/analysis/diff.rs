@@ -6,13 +6,14 @@
 
 mod cause;
 mod compare;
+mod edited;
 mod l4;
 mod parties;
 
 use std::net::IpAddr;
 
 use crate::model::{Cluster, Str};
-use crate::policy::{Policies, Profile};
+use crate::policy::{Edits, Policies, Profile};
 pub use cause::{Act, Cause, When};
 pub use l4::L4;
 pub use parties::{Inventory, Party};
@@ -181,17 +182,37 @@ const MOST_CAUSES: usize = 20_000;
 
 /// Compares two versions of a cluster.
 pub fn diff(before: Version<'_>, after: Version<'_>) -> Diff {
-    let parties = parties::Parties::of(before.cluster, after.cluster);
-    let mut found = compare::changes(before, after, &parties);
-    let inquiry = cause::Inquiry::new(before, after);
-    let without_cause = found.len().saturating_sub(MOST_CAUSES);
-    inquiry.settle(&mut found[..], MOST_CAUSES);
-    Diff {
-        changes: found.into_iter().map(|f| f.change).collect(),
-        added: parties.added(after.cluster),
-        removed: parties.removed(before.cluster),
-        without_cause,
+    if before.profile == after.profile
+        && edited::alike(before.cluster, after.cluster)
+        && let Some(edits) = Edits::between(before.policies, after.policies)
+        && let Some(found) = edited::changes(before, after, &edits)
+    {
+        let inventory =
+            |these, those| Inventory { workloads: Vec::new(), services: parties::services_of(these, those) };
+        let [added, removed] = match std::ptr::eq(before.cluster, after.cluster) {
+            true => Default::default(),
+            false => [inventory(after.cluster, before.cluster), inventory(before.cluster, after.cluster)],
+        };
+        return settled(before, after, Some(&edits), found, [added, removed]);
     }
+    let parties = parties::Parties::of(before.cluster, after.cluster);
+    let found = compare::changes(before, after, &parties);
+    settled(before, after, None, found, [parties.added(after.cluster), parties.removed(before.cluster)])
+}
+
+/// Looks for the causes of what was found.
+fn settled(
+    before: Version<'_>,
+    after: Version<'_>,
+    edits: Option<&Edits<'_>>,
+    mut found: Vec<compare::Found>,
+    [added, removed]: [Inventory; 2],
+) -> Diff {
+    let without_cause = found.len().saturating_sub(MOST_CAUSES);
+    if !found.is_empty() {
+        cause::Inquiry::new(before, after, edits).settle(&mut found[..], MOST_CAUSES);
+    }
+    Diff { changes: found.into_iter().map(|f| f.change).collect(), added, removed, without_cause }
 }
 
 /// The names of the Services that were read, `namespace/name`.

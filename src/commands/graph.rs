@@ -1,5 +1,7 @@
 //! `netcheck graph`: who can reach whom.
 
+use std::mem::ManuallyDrop;
+
 use super::{Exit, Output, input};
 use crate::analysis::graph::{Options, Question, answer, build};
 use crate::cli::{Format, Global, GraphArgs, GraphOutput};
@@ -20,6 +22,8 @@ pub(super) fn run(global: &Global, args: &GraphArgs, output: &mut Output) -> Exi
     // Who reaches a namespace is seen in all of them; what is shown is chosen below.
     let (all, live) = (global.all_namespaces, global.filename.is_empty());
     let Some(input) = input::survey(&global, &names, output) else { return Exit::Error };
+    // The program ends with this command: to take a large cluster apart first would be time for nothing.
+    let input = ManuallyDrop::new(input);
     let names = if live && !all && names.is_empty() { vec![input.namespace.clone()] } else { names };
     match question(&input, args) {
         Ok(None) => {}

@@ -4,6 +4,7 @@
 //! [`profile`]s go out. Nothing is evaluated here.
 
 pub mod cluster_network_policy;
+mod edits;
 pub mod network_policy;
 pub mod profile;
 pub mod rule;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use crate::model::{Cluster, NamespaceId, PolicyObject, Str};
 use crate::source::{Origin, wire};
 
+pub use edits::Edits;
 pub use profile::{Choices, Composition, Profile};
 use rule::StagePolicy;
 pub use rule::{Direction, PolicyId, PolicyInfo, PolicyKind};

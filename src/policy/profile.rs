@@ -3,8 +3,10 @@
 //! Where a plugin's behaviour isn't settled by its source, its documentation or packets, the profile holds both choices:
 //! a verdict on which they disagree is unknown. `generic` holds the distinct choices of all named profiles.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -206,8 +208,14 @@ impl Composition {
 
 /// Composes the stages of a profile: one composition for each of its choices that these policies can tell apart.
 pub fn compose(policies: &Policies, profile: &Profile) -> Vec<Composition> {
+    compose_part(policies, policies, profile)
+}
+
+/// The same choices with stages that hold only some of these policies: enough for pods that none of the others selects.
+pub fn compose_part(policies: &Policies, part: &Policies, profile: &Profile) -> Vec<Composition> {
     let mut out: Vec<Composition> = Vec::new();
-    let isolation = without_rules(&policies.network);
+    // Few profiles ask for it.
+    let isolation = LazyCell::new(|| without_rules(&part.network));
     for (choices, plugins) in &profile.choices {
         let choices = relevant(*choices, policies);
         if let Some(same) = out.iter_mut().find(|c| c.choices == choices) {
@@ -218,7 +226,7 @@ pub fn compose(policies: &Policies, profile: &Profile) -> Vec<Composition> {
             }
             continue;
         }
-        let stages = |direction| stages(policies, &isolation, choices, direction);
+        let stages = |direction| stages(part, &isolation, choices, direction);
         out.push(Composition {
             choices,
             plugins: plugins.clone(),
@@ -255,7 +263,12 @@ fn without_rules(lowered: &Lowered) -> Lowered {
     Lowered { ingress: strip(&lowered.ingress), egress: strip(&lowered.egress) }
 }
 
-fn stages(policies: &Policies, isolation: &Lowered, choices: Choices, direction: Direction) -> Vec<Stage> {
+fn stages(
+    policies: &Policies,
+    isolation: &impl Deref<Target = Lowered>,
+    choices: Choices,
+    direction: Direction,
+) -> Vec<Stage> {
     let combine = match choices.tie {
         Tie::Either => Combine::EitherOnTie,
         Tie::ByName => Combine::FirstMatch,

@@ -400,7 +400,7 @@ pub enum Action {
 }
 
 /// A rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// Index in the policy's list.
     pub index: u32,

@@ -4,6 +4,7 @@
 mod common;
 
 mod clusters;
+mod revise;
 mod rules;
 
 use std::collections::BTreeSet;

@@ -12,6 +12,7 @@ use super::compare::{Found, Pair, Stand, all};
 use super::{L4, Version};
 use crate::analysis::explain::{Explainer, How};
 use crate::model::Protocol;
+use crate::policy::Edits;
 use crate::policy::rule::{Direction, Expr, Rule, StagePolicy};
 use crate::reach::{Decision, Evaluator, Flow, Leg, Outcome};
 use crate::source::{FieldPath, Origin};
@@ -94,11 +95,12 @@ pub(super) struct Inquiry<'a> {
 const MOST_PORTS: usize = 6;
 
 impl<'a> Inquiry<'a> {
-    pub(super) fn new(before: Version<'a>, after: Version<'a>) -> Self {
+    /// `edits` are the policies that differ, where they are known.
+    pub(super) fn new(before: Version<'a>, after: Version<'a>, edits: Option<&Edits<'_>>) -> Self {
         Self {
             before: Evaluator::new(before.cluster, before.policies, before.profile),
             after: Evaluator::new(after.cluster, after.policies, after.profile),
-            differ: differing(before, after),
+            differ: edits.map_or_else(|| differing(before, after), |edits| edited(edits, before, after)),
         }
     }
 
@@ -190,6 +192,20 @@ fn flow(evaluator: &Evaluator<'_>, pair: &Pair, late: bool, protocol: Protocol, 
         },
         via_service: false,
     }
+}
+
+/// The same of policies that are known to differ, or to stand in another order.
+fn edited(edits: &Edits<'_>, before: Version<'_>, after: Version<'_>) -> BTreeSet<String> {
+    type Meanings<'p> = Vec<(&'p Expr, i64, bool, &'p [Rule])>;
+    let mut all: BTreeMap<(String, Direction), [Meanings<'_>; 2]> = BTreeMap::new();
+    for (late, version, list) in [(0, before, &edits.before), (1, after, &edits.after)] {
+        for (direction, policy) in list {
+            let key = (version.policies.info(policy.policy).reference(), *direction);
+            let meaning = (&policy.subject, policy.priority, policy.isolates, policy.rules.as_slice());
+            all.entry(key).or_default()[late].push(meaning);
+        }
+    }
+    all.into_iter().filter(|(_, [old, new])| old != new).map(|((reference, _), _)| reference).collect()
 }
 
 /// The policies that mean something else in the other version, or don't exist there.

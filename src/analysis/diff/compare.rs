@@ -87,7 +87,8 @@ struct Refined {
     who: Who,
 }
 
-enum Who {
+/// Who stands in a column.
+pub(super) enum Who {
     /// Parts, by index.
     Parts(Vec<usize>),
     /// Addresses.
@@ -100,6 +101,9 @@ enum Who {
 /// outside parties are kept apart.
 type Key = (Party, Party, Option<bool>, Passes, Passes);
 
+/// What may pass between two endpoints in one version.
+type Between<'b> = dyn Fn(usize, &Endpoint, &Endpoint) -> Option<Connections> + 'b;
+
 struct Gathered {
     clients: BTreeSet<usize>,
     servers: BTreeSet<usize>,
@@ -107,7 +111,8 @@ struct Gathered {
     pair: Pair,
 }
 
-struct Comparison {
+#[derive(Default)]
+pub(super) struct Comparison {
     parties: Vec<Party>,
     parts: Vec<Part>,
     found: BTreeMap<Key, Gathered>,
@@ -116,13 +121,16 @@ struct Comparison {
 pub(super) fn changes(before: Version<'_>, after: Version<'_>, parties: &Parties) -> Vec<Found> {
     let four = matrices(before, after, false);
     let six = (needs_v6(before) || needs_v6(after)).then(|| matrices(before, after, true));
-    let mut out = Comparison { parties: Vec::new(), parts: Vec::new(), found: BTreeMap::new() };
+    let mut out = Comparison::default();
+    let clusters = [before.cluster, after.cluster];
     for (party, members) in parties.common() {
-        out.divide(party, members, [before.cluster, after.cluster], &four, six.as_ref());
+        out.divide(party, members, clusters, &|late, id| {
+            [four[late].class_of(id), six.as_ref().and_then(|six| six[late].class_of(id))]
+        });
     }
-    out.family([before.cluster, after.cluster], &four, false);
+    out.family(clusters, &four, false);
     if let Some(six) = &six {
-        out.family([before.cluster, after.cluster], six, true);
+        out.family(clusters, six, true);
     }
     out.finish()
 }
@@ -134,7 +142,7 @@ fn matrices<'a>(before: Version<'a>, after: Version<'a>, v6: bool) -> [Matrix<'a
 }
 
 /// Whether IPv6 can make a difference: some pod has such an address, or some policy names such a range.
-fn needs_v6(version: Version<'_>) -> bool {
+pub(super) fn needs_v6(version: Version<'_>) -> bool {
     let named = |policy: &StagePolicy| {
         let matches = policy.rules.iter().flat_map(|r| [&r.source, &r.destination]);
         let peers = matches.flat_map(|m| match m {
@@ -162,20 +170,19 @@ pub(super) fn all(policies: &Policies) -> impl Iterator<Item = &StagePolicy> {
 type ClassKey = (Option<u32>, Option<u32>, bool, [bool; 2]);
 
 impl Comparison {
-    /// Divides a party's pods: by their classes in both versions where their names are the same, else by the classes of the
+    /// Divides a party's pods, of whom `classes` are those of both families in one version: by their classes in both versions where their names are the same, else by the classes of the
     /// later version against the most common class of the earlier one.
-    fn divide(
+    pub(super) fn divide(
         &mut self,
         party: &Party,
         members: &Members,
         clusters: [&Cluster; 2],
-        four: &[Matrix<'_>; 2],
-        six: Option<&[Matrix<'_>; 2]>,
+        classes: &dyn Fn(usize, PodId) -> [Option<u32>; 2],
     ) {
         let key = |late: usize, id: PodId| -> ClassKey {
             let pod = &clusters[late].pods[id.index()];
-            let class = |matrices: &[Matrix<'_>; 2]| matrices[late].class_of(id);
-            (class(four), six.and_then(class), pod.host_network, [pod.ip(false).is_some(), pod.ip(true).is_some()])
+            let [four, six] = classes(late, id);
+            (four, six, pod.host_network, [pod.ip(false).is_some(), pod.ip(true).is_some()])
         };
         let name = |late: usize, id: PodId| &*clusters[late].pods[id.index()].name;
         // Names tell which pod of the earlier version is meant: where all are alike, nothing depends on it.
@@ -283,11 +290,24 @@ impl Comparison {
         for (client, server, old, new) in different {
             self.spread(&refined[client].who, &refined[server].who, &old, &new, v6);
         }
-        self.hosts(clusters, matrices, v6);
+        let between = |late: usize, from: &Endpoint, to: &Endpoint| matrices[late].between(from, to);
+        self.hosts(clusters, &between, v6);
+    }
+
+    /// The parts of each class of one version, here the later one.
+    pub(super) fn by_class(&self, matrix: &Matrix<'_>, v6: bool) -> FxHashMap<u32, Who> {
+        let mut out: FxHashMap<u32, Who> = FxHashMap::default();
+        for (index, part) in self.parts.iter().enumerate().filter(|(_, p)| !p.host && p.with_outside(v6)) {
+            let Some(class) = matrix.class_of(part.after) else { continue };
+            if let Who::Parts(parts) = out.entry(class).or_insert_with(|| Who::Parts(Vec::new())) {
+                parts.push(index);
+            }
+        }
+        out
     }
 
     /// Enters a difference of two columns for each of the parties in them.
-    fn spread(&mut self, client: &Who, server: &Who, old: &Passes, new: &Passes, v6: bool) {
+    pub(super) fn spread(&mut self, client: &Who, server: &Who, old: &Passes, new: &Passes, v6: bool) {
         match (client, server) {
             (Who::Parts(clients), Who::Parts(servers)) => {
                 for from in clients {
@@ -354,7 +374,7 @@ impl Comparison {
     }
 
     /// Pods on their node's network are nodes to policies, and stand in a relation to each pod: they are asked one by one.
-    fn hosts(&mut self, clusters: [&Cluster; 2], matrices: &[Matrix<'_>; 2], v6: bool) {
+    pub(super) fn hosts(&mut self, clusters: [&Cluster; 2], between: &Between<'_>, v6: bool) {
         let hosts: Vec<usize> = (0..self.parts.len()).filter(|p| self.parts[*p].host).collect();
         let mut different = Vec::new();
         for host in hosts {
@@ -371,7 +391,7 @@ impl Comparison {
                             let id = if late == 1 { part.after } else { part.before };
                             Endpoint::pod(clusters[late], id, v6)
                         };
-                        matrices[late].between(&end(&self.parts[from]), &end(&self.parts[to]))
+                        between(late, &end(&self.parts[from]), &end(&self.parts[to]))
                     };
                     if let (Some(old), Some(new)) = (pass(0), pass(1))
                         && old != new
@@ -387,7 +407,7 @@ impl Comparison {
     }
 
     /// The differences as changes, in order; families that behave alike together.
-    fn finish(mut self) -> Vec<Found> {
+    pub(super) fn finish(mut self) -> Vec<Found> {
         let four: Vec<Key> = self.found.keys().filter(|k| k.2 == Some(false)).cloned().collect();
         for key in four {
             let six = (key.0.clone(), key.1.clone(), Some(true), key.3.clone(), key.4.clone());
@@ -507,16 +527,19 @@ fn names([before, after]: &[Matrix<'_>; 2]) -> Vec<Refined> {
     };
     all.into_iter()
         .map(|pattern| {
-            let (shown, example): (Str, Str) = match pattern {
-                DomainPattern::Exact(name) => (name.clone(), name),
-                // A label that no policy names stands for all of them.
-                DomainPattern::Below(suffix) => {
-                    (format!("*.{suffix}").into(), format!("any-other-name.{suffix}").into())
-                }
-            };
+            let (shown, example) = shown(&pattern);
             Refined { before: column(before, &example), after: column(after, &example), who: Who::Name(shown, example) }
         })
         .collect()
+}
+
+/// A pattern as it is written, and a name that it matches.
+pub(super) fn shown(pattern: &DomainPattern) -> (Str, Str) {
+    match pattern {
+        DomainPattern::Exact(name) => (name.clone(), name.clone()),
+        // A label that no policy names stands for all of them.
+        DomainPattern::Below(suffix) => (format!("*.{suffix}").into(), format!("any-other-name.{suffix}").into()),
+    }
 }
 
 /// Ranges in order, those that touch as one.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 
-use super::Range;
-use crate::model::{Cluster, Phase, PodId, Str};
+use crate::model::{Cluster, NamespaceId, Phase, PodId, Str};
 
 /// Who connects or is connected to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,7 +20,7 @@ pub enum Party {
         kind: Str,
     },
     /// Addresses outside the cluster, ranges from the first to the last.
-    Outside(Vec<Range>),
+    Outside(Vec<super::Range>),
     /// A DNS name outside the cluster, or all below one: `*.example.com`.
     Name(Str),
 }
@@ -113,26 +113,19 @@ impl Parties {
     pub(super) fn of(before: &Cluster, after: &Cluster) -> Self {
         let mut all: BTreeMap<Party, Members> = BTreeMap::new();
         for (cluster, late) in [(before, false), (after, true)] {
-            // Pods of a workload follow each other, as a rule: they are entered together.
-            let mut together: Vec<PodId> = Vec::new();
-            let mut enter = |together: &mut Vec<PodId>| {
-                let Some(first) = together.first() else { return };
-                let members = all.entry(Party::of(cluster, *first)).or_default();
-                if late { &mut members.after } else { &mut members.before }.append(together);
-            };
-            for (index, pod) in cluster.pods.iter().enumerate().filter(|(_, p)| p.phase != Phase::Finished) {
-                let same = together.last().is_some_and(|last: &PodId| {
-                    let last = &cluster.pods[last.index()];
-                    pod.workload.is_some() && last.namespace == pod.namespace && last.workload == pod.workload
-                });
-                if !same {
-                    enter(&mut together);
-                }
-                together.push(PodId(index as u32));
-            }
-            enter(&mut together);
+            enter(cluster, 0..cluster.pods.len() as u32, late, &mut all);
         }
         Self { all, services: [super::services(before), super::services(after)] }
+    }
+
+    /// Parties of some namespaces, of two versions with the same pods.
+    pub(super) fn within(cluster: &Cluster, namespaces: &BTreeSet<NamespaceId>) -> Self {
+        let mut all: BTreeMap<Party, Members> = BTreeMap::new();
+        for namespace in namespaces {
+            enter(cluster, cluster.namespaces[namespace.index()].pods.clone(), true, &mut all);
+        }
+        all.values_mut().for_each(|members| members.before.clone_from(&members.after));
+        Self { all, services: Default::default() }
     }
 
     /// Parties that both versions have.
@@ -157,6 +150,37 @@ impl Parties {
             services: lacking(&self.services[0], &self.services[1]),
         }
     }
+}
+
+/// Enters pods by their parties.
+fn enter(cluster: &Cluster, pods: Range<u32>, late: bool, all: &mut BTreeMap<Party, Members>) {
+    // Pods of a workload follow each other, as a rule: they are entered together.
+    let mut together: Vec<PodId> = Vec::new();
+    let mut enter = |together: &mut Vec<PodId>| {
+        let Some(first) = together.first() else { return };
+        let members = all.entry(Party::of(cluster, *first)).or_default();
+        if late { &mut members.after } else { &mut members.before }.append(together);
+    };
+    for id in pods.map(PodId) {
+        let pod = &cluster.pods[id.index()];
+        if pod.phase == Phase::Finished {
+            continue;
+        }
+        let same = together.last().is_some_and(|last: &PodId| {
+            let last = &cluster.pods[last.index()];
+            pod.workload.is_some() && last.namespace == pod.namespace && last.workload == pod.workload
+        });
+        if !same {
+            enter(&mut together);
+        }
+        together.push(id);
+    }
+    enter(&mut together);
+}
+
+/// Services that only the first has.
+pub(super) fn services_of(these: &Cluster, those: &Cluster) -> Vec<(Str, Str)> {
+    lacking(&super::services(these), &super::services(those))
 }
 
 /// What is in one list and not in the other.

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::{Edge, End};
-use crate::reach::matrix::{L4Set, Matrix, Row};
+use crate::reach::matrix::{L4Set, Matrix, Row, Set};
 
 /// Ports of a pair of ends; the three sets don't overlap, what is in none is closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,9 +65,10 @@ struct Spread {
 }
 
 impl Spread {
-    fn new(matrix: &Matrix<'_>, row: Option<&Row>) -> Self {
+    /// What these columns get of a row.
+    fn new(matrix: &Matrix<'_>, row: Option<&Row>, clients: &Set) -> Self {
         let (mut of, mut answers) = (Vec::new(), vec![Answer::default()]);
-        for answer in row.map(|row| matrix.answers(row)).unwrap_or_default() {
+        for answer in row.map(|row| matrix.answers_for(row, clients)).unwrap_or_default() {
             of.extend(answer.clients.iter().map(|column| (column, answers.len() as u32)));
             answers.push((answer.connections.allowed, answer.connections.unknown));
         }
@@ -136,6 +137,9 @@ pub(super) fn edges(matrix: &Matrix<'_>, ends: &[End], wanted: &Wanted<'_>) -> V
     let mut groups: Vec<(Concerned, Vec<usize>)> = groups.into_iter().collect();
     groups.sort();
     let by_column = clients.by_column(matrix.len());
+    // Rules name many addresses that nobody asked for.
+    let asked_for = (0..matrix.len()).filter(|column| !by_column[*column as usize].is_empty());
+    let clients = Clients { kinds: clients, by_column: &by_column, columns: matrix.set(asked_for) };
     let found: Vec<Vec<Edge>> = groups
         .par_iter()
         .map(|((rows, pods, asked), kinds)| {
@@ -144,7 +148,7 @@ pub(super) fn edges(matrix: &Matrix<'_>, ends: &[End], wanted: &Wanted<'_>) -> V
                 all.sort_unstable();
                 all
             };
-            group(matrix, (&clients, &by_column), rows, wanted, (*pods, *asked))
+            group(matrix, &clients, rows, wanted, (*pods, *asked))
                 .into_iter()
                 .map(|(ports, clients)| Edge { clients, servers: members(), ports })
                 .collect()
@@ -168,15 +172,25 @@ pub(super) fn edges(matrix: &Matrix<'_>, ends: &[End], wanted: &Wanted<'_>) -> V
     out
 }
 
+/// The clients that are wanted.
+struct Clients<'k> {
+    kinds: Kinds,
+    /// The kinds that have a part in each column.
+    by_column: &'k [Vec<u32>],
+    columns: Set,
+}
+
 /// The clients of a group of servers, by ports.
 fn group(
     matrix: &Matrix<'_>,
-    (clients, by_column): (&Kinds, &[Vec<u32>]),
+    clients: &Clients<'_>,
     rows: &[u32],
     wanted: &Wanted<'_>,
     (pods, asked): (bool, bool),
 ) -> Vec<(Ports, Vec<u32>)> {
-    let spreads: Vec<Spread> = rows.iter().map(|r| Spread::new(matrix, matrix.rows().get(*r as usize))).collect();
+    let spread = |row: &u32| Spread::new(matrix, matrix.rows().get(*row as usize), &clients.columns);
+    let spreads: Vec<Spread> = rows.iter().map(spread).collect();
+    let Clients { kinds: clients, by_column, .. } = clients;
     let columns = spreads.iter().flat_map(|s| &s.of).map(|(column, _)| *column);
     let mut kinds: Vec<u32> = columns.flat_map(|column| &by_column[column as usize]).copied().collect();
     kinds.sort_unstable();

@@ -5,25 +5,38 @@
 
 use super::columns::Columns;
 use super::legs::OwnNode;
-use super::rules::{Compiled, Lowering, Sharing, StageItems, has_end_ports, has_ip_blocks};
+use super::rules::{Compiled, Lowering, Sharing, StageItems};
 use super::terms::Index;
+use super::vocabulary::Vocabulary;
 use crate::policy::rule::{Classes, Direction};
 use crate::policy::{Choices, Composition};
 
 /// What is worked out once.
 pub(super) struct Layer {
+    pub(super) ingress: Vec<StageItems>,
+    pub(super) egress: Vec<StageItems>,
+    pub(super) shape: Shape,
+}
+
+/// What a layer was made of.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// Its compositions, by their places among all.
+    pub(super) members: Vec<usize>,
+    /// What ipBlocks may match, by each reading of it.
+    pub(super) blocks: Vec<Classes>,
     pub(super) end_port: bool,
     pub(super) init: bool,
     /// For ingress and for egress. Only one of the two has a pod at the near end and its node at the far one, so that how
     /// they go together makes no difference.
     pub(super) own_node: [OwnNode; 2],
-    pub(super) ingress: Vec<StageItems>,
-    pub(super) egress: Vec<StageItems>,
 }
 
 /// A composition with what it makes of what doesn't show in its stages.
 struct Member<'c> {
     composition: &'c Composition,
+    /// Its place among all compositions.
+    at: usize,
     ip_block: Classes,
     own_node: [OwnNode; 2],
 }
@@ -40,16 +53,16 @@ fn joined(a: OwnNode, b: OwnNode) -> OwnNode {
 }
 
 /// The choices of a composition without those that make no difference here.
-fn choices(composition: &Composition, compiled: &Compiled<'_>, columns: &Columns) -> Choices {
+fn choices(composition: &Composition, vocabulary: &Vocabulary, columns: &Columns) -> Choices {
     let mut choices = composition.choices;
     choices.own_node_ingress = false;
     choices.own_node_egress = false;
     // A pod's way to itself through a Service isn't covered.
     choices.hairpin = false;
-    if !has_ip_blocks(compiled) {
+    if !vocabulary.ip_blocks {
         choices.ip_block = Classes::ALL;
     }
-    if !has_end_ports(compiled) {
+    if !vocabulary.end_ports {
         choices.end_port = true;
     }
     if !columns.named.iter().flatten().any(|(_, _, _, init)| *init) {
@@ -62,12 +75,13 @@ fn choices(composition: &Composition, compiled: &Compiled<'_>, columns: &Columns
 pub(super) fn of(
     compositions: &[Composition],
     compiled: &Compiled<'_>,
+    vocabulary: &Vocabulary,
     index: &Index<'_>,
     columns: &Columns,
 ) -> Vec<Layer> {
     let mut members: Vec<(Choices, Member<'_>)> = Vec::new();
-    for composition in compositions {
-        let choices = choices(composition, compiled, columns);
+    for (at, composition) in compositions.iter().enumerate() {
+        let choices = choices(composition, vocabulary, columns);
         let own_node = [composition.choices.own_node_ingress, composition.choices.own_node_egress]
             .map(|judged| if judged { OwnNode::Judged } else { OwnNode::Exempt });
         match members.iter_mut().find(|(c, _)| *c == choices) {
@@ -76,7 +90,7 @@ pub(super) fn of(
                     *known = joined(*known, other);
                 }
             }
-            None => members.push((choices, Member { composition, ip_block: choices.ip_block, own_node })),
+            None => members.push((choices, Member { composition, at, ip_block: choices.ip_block, own_node })),
         }
     }
     let mut lowered = Lowered { compiled, index, n: columns.universe, sharing: Sharing::default(), all: Vec::new() };
@@ -92,21 +106,26 @@ pub(super) fn of(
     }
     let mut out = Vec::new();
     for (group, stages) in groups {
-        let layer = |own_node, [ingress, egress]: [Vec<StageItems>; 2]| Layer {
-            end_port: group.end_port,
-            init: group.init,
-            own_node,
+        let layer = |blocks: Vec<Classes>, own_node, [ingress, egress]: [Vec<StageItems>; 2]| Layer {
             ingress,
             egress,
+            shape: Shape {
+                members: group.members.iter().map(|m| m.at).collect(),
+                blocks,
+                end_port: group.end_port,
+                init: group.init,
+                own_node,
+            },
         };
         if let [one] = group.members.as_slice()
             && one.ip_block == first
         {
-            out.push(layer(one.own_node, stages));
+            out.push(layer(vec![first], one.own_node, stages));
             continue;
         }
         for (blocks, own_node) in group.parts(compiled) {
-            out.push(layer(own_node, lowered.stages(&blocks, group.members[0].composition)));
+            let stages = lowered.stages(&blocks, group.members[0].composition);
+            out.push(layer(blocks, own_node, stages));
         }
     }
     out

@@ -116,8 +116,8 @@ impl Work<'_> {
         stages.max_by_key(|(_, s)| s.items.len()).map(|(at, _)| at)
     }
 
-    /// Works out every distinct leg.
-    pub(super) fn legs(&self) -> Legs {
+    /// Works out every distinct leg; where only some servers are asked for, those of others are nobody's.
+    pub(super) fn legs(&self, wanted: Option<&Set>) -> Legs {
         let items: Vec<&Item> = self.stages.iter().flat_map(|s| &s.items).collect();
         // Behind the items, once more those that can't be told to concern some servers: a leg is for servers of one kind.
         let possible: Vec<Set>;
@@ -137,6 +137,10 @@ impl Work<'_> {
         let mut examples: Vec<(u32, Key)> = Vec::new();
         let mut of = Vec::with_capacity(self.n() as usize);
         for server in 0..self.n() {
+            if wanted.is_some_and(|w| !w.contains(server)) {
+                of.push(u32::MAX);
+                continue;
+            }
             let named = match self.columns.column(server) {
                 Column::Pods(class) if any_names && incidence.any(server, asks) => {
                     Some(self.columns.classes[class as usize].named)

@@ -18,6 +18,7 @@ mod layers;
 mod legs;
 mod ports;
 mod products;
+mod revise;
 mod rows;
 mod rules;
 mod sets;
@@ -25,22 +26,20 @@ mod terms;
 mod vocabulary;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use self::columns::Columns;
-use self::legs::{Legs, Work};
-use self::rows::Taint;
-use self::rules::Compiled;
-use self::terms::Index;
 use super::eval::{Endpoint, Outcome};
-use crate::model::{Cluster, ContainerKind, ContainerPort, NamespaceId, PodId, Protocol};
+use crate::model::{Cluster, NamespaceId, PodId, Protocol};
 use crate::policy::profile::compose;
-use crate::policy::rule::{Direction, DomainPattern};
+use crate::policy::rule::DomainPattern;
 use crate::policy::{Composition, Policies, Profile};
 
 pub use columns::{Column, Relation};
 pub use ports::{L4Set, PROTOCOLS};
+pub use revise::{Changed, Difference, Engine, Revision};
 pub use rows::{Answer, Part, Row};
 pub use sets::Set;
 
@@ -116,7 +115,7 @@ pub struct Counts {
 #[derive(Debug)]
 pub struct Matrix<'a> {
     cluster: &'a Cluster,
-    columns: Columns,
+    columns: Arc<Columns>,
     rows: Vec<Row>,
     row_of: Vec<u32>,
 }
@@ -129,33 +128,7 @@ impl<'a> Matrix<'a> {
 
     /// Builds the matrix of the compositions of a profile.
     pub fn build(cluster: &'a Cluster, policies: &Policies, compositions: &[Composition], options: Options) -> Self {
-        let compiled = Compiled::new(compositions);
-        let mut vocabulary = compiled.vocabulary();
-        vocabulary.complete(cluster);
-        let columns = Columns::new(cluster, &vocabulary, options.v6);
-        let n = columns.universe;
-        let index = Index::new(cluster, &vocabulary, &columns);
-        let declared = declared(&columns);
-        let mut legs: Vec<[Legs; 2]> = Vec::new();
-        for layer in layers::of(compositions, &compiled, &index, &columns) {
-            let ports = rules::rule_ports(&compiled, layer.end_port, layer.init);
-            let work = |stages, direction| Work {
-                columns: &columns,
-                stages,
-                ports: &ports,
-                declared: &declared,
-                direction,
-                own_node: layer.own_node[usize::from(direction == Direction::Egress)],
-            };
-            let (ingress, egress) = rayon::join(
-                || work(layer.ingress.as_slice(), Direction::Ingress).legs(),
-                || work(layer.egress.as_slice(), Direction::Egress).legs(),
-            );
-            legs.push([ingress, egress]);
-        }
-        let taint = Taint::new(cluster, policies, &columns);
-        let (rows, row_of) = rows::rows(&legs, &taint, n);
-        Self { cluster, columns, rows, row_of }
+        Engine::build(cluster, policies, compositions, &[], options).into_matrix()
     }
 
     /// The rows.
@@ -166,6 +139,16 @@ impl<'a> Matrix<'a> {
     /// The clients of a row by what they get: whoever gets anything is in one answer.
     pub fn answers(&self, row: &Row) -> Vec<Answer> {
         row.answers(self.columns.universe)
+    }
+
+    /// The same for some clients only.
+    pub fn answers_for(&self, row: &Row, clients: &Set) -> Vec<Answer> {
+        row.among(clients, self.columns.universe).answers(self.columns.universe)
+    }
+
+    /// A set of columns that are given in order.
+    pub fn set(&self, columns: impl IntoIterator<Item = u32>) -> Set {
+        Set::from_sorted(columns, self.columns.universe)
     }
 
     /// Everything that is open or may be, as rectangles that don't overlap. Ordered by rows.
@@ -333,15 +316,4 @@ impl<'a> Matrix<'a> {
             unknown_pairs: pairs.iter().map(|p| p.1).sum(),
         }
     }
-}
-
-/// The named ports of each distinct list, as a pod declares them.
-fn declared(columns: &Columns) -> Vec<Vec<ContainerPort>> {
-    let port = |(name, protocol, number, init): &vocabulary::NamedPort| ContainerPort {
-        name: Some(name.clone()),
-        number: *number,
-        protocol: *protocol,
-        container: if *init { ContainerKind::Init } else { ContainerKind::Regular },
-    };
-    columns.named.iter().map(|list| list.iter().map(port).collect()).collect()
 }

@@ -163,6 +163,13 @@ impl L4Set {
         out
     }
 
+    /// The numbers of the protocols that have no name here, in order.
+    pub fn others(&self) -> Vec<u8> {
+        let (first, _) = slots(Protocol::Other(0));
+        let within = self.intervals().iter().map(|(start, end)| (*start).max(first)..(*end).max(first));
+        within.flatten().map(|slot| (slot - first) as u8).collect()
+    }
+
     /// What is in either.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
@@ -392,6 +399,8 @@ mod tests {
     fn rules_without_a_protocol_cover_protocols_without_ports() {
         let any = RulePorts::new(&L4::Any, true, false).on(None);
         assert!(any.is_all() && any.contains(Protocol::Icmp, 0) && any.contains(Protocol::Other(47), 0));
+        assert_eq!(any.others(), (0..=u8::MAX).collect::<Vec<u8>>());
+        assert_eq!(L4Set::one(Protocol::Other(47), 0).or(&L4Set::one(Protocol::Tcp, 80)).others(), [47]);
         let tcp = RulePorts::new(&l4(Some(Protocol::Tcp), Ports::All), true, false).on(None);
         assert_eq!(tcp.to_string(), "TCP");
         assert!(!tcp.contains(Protocol::Udp, 1));

@@ -108,6 +108,23 @@ impl Leg {
         matches!(self.yes.as_slice(), [one] if one.ports.is_all() && one.clients.is_all(n)) && self.maybe.is_empty()
     }
 
+    /// The leg for some clients only.
+    pub(super) fn among(&self, clients: &Set, n: u32) -> Self {
+        let some = |all: &[Product]| {
+            let mut out = Vec::with_capacity(all.len());
+            all.iter().for_each(|p| push(&mut out, p.ports.clone(), p.clients.and(clients, n)));
+            out
+        };
+        Self { yes: some(&self.yes), maybe: some(&self.maybe) }
+    }
+
+    /// A leg for some clients and another for the others.
+    pub(super) fn with(mut self, other: Self, n: u32) -> Self {
+        self.yes.extend(other.yes);
+        self.maybe.extend(other.maybe);
+        self.tidied(n)
+    }
+
     /// A flow needs the client's egress and the server's ingress (SEMANTICS 6).
     pub(super) fn both(&self, other: &Self, n: u32) -> Self {
         if self.is_open(n) {

@@ -60,67 +60,92 @@ impl Row {
         out
     }
 
+    /// The row for some clients only. `n` is the number of columns.
+    pub(super) fn among(&self, clients: &Set, n: u32) -> Self {
+        Self { servers: self.servers.clone(), parts: among(&self.parts, clients, n) }
+    }
+
     /// Clients by what they get, in order: whoever gets anything is in one answer. `n` is the number of columns.
     pub(super) fn answers(&self, n: u32) -> Vec<Answer> {
-        // Where clients of a part begin and end, part by part: between two such places all clients get the same.
-        let mut steps: Vec<(u32, u32)> = Vec::new();
-        for (index, part) in self.parts.iter().enumerate() {
-            for (set, which) in [(&part.allowed, 0), (&part.unknown, 1)] {
-                set.each_run(|(start, end)| {
-                    let which = 2 * index as u32 + which;
-                    steps.extend([(start, which), (end, which)]);
-                });
-            }
-        }
-        steps.sort_unstable();
-        let mut ids: FxHashMap<Vec<u32>, usize> = FxHashMap::default();
-        let mut runs: Vec<Vec<(u32, u32)>> = Vec::new();
-        let mut inside: Vec<u32> = Vec::new();
-        let mut at = 0;
-        while at < steps.len() {
-            let place = steps[at].0;
-            while let Some((_, which)) = steps.get(at).filter(|s| s.0 == place) {
-                match inside.binary_search(which) {
-                    Ok(known) => drop(inside.remove(known)),
-                    Err(new) => inside.insert(new, *which),
-                }
-                at += 1;
-            }
-            let Some((end, _)) = steps.get(at).filter(|_| !inside.is_empty()) else { continue };
-            let id = match ids.get(&inside) {
-                Some(id) => *id,
-                None => {
-                    ids.insert(inside.clone(), runs.len());
-                    runs.push(Vec::new());
-                    runs.len() - 1
-                }
-            };
-            runs[id].push((place, *end));
-        }
-        let mut by_answer: FxHashMap<Connections, Vec<(u32, u32)>> = FxHashMap::default();
-        for (inside, id) in ids {
-            let mut connections = Connections::default();
-            for which in inside {
-                let ports = &self.parts[which as usize / 2].ports;
-                let to = if which % 2 == 0 { &mut connections.allowed } else { &mut connections.unknown };
-                *to = to.or(ports);
-            }
-            connections.settle();
-            by_answer.entry(connections).or_default().append(&mut runs[id]);
-        }
-        let mut out: Vec<(u32, Answer)> = by_answer
-            .into_iter()
-            .map(|(connections, mut runs)| {
-                runs.sort_unstable();
-                (runs[0].0, Answer { clients: Set::from_sorted_runs(runs, n), connections })
-            })
-            .collect();
-        out.sort_unstable_by_key(|(first, _)| *first);
-        out.into_iter().map(|(_, answer)| answer).collect()
+        let answer = |(clients, [connections]): (Set, [Connections; 1])| Answer { clients, connections };
+        answers([self.parts.as_slice()], n).into_iter().map(answer).collect()
     }
 }
 
+/// Clients by what they get of several rows at once, in order; those that get nothing of any are left out.
+pub(super) fn answers<const K: usize>(rows: [&[Part]; K], n: u32) -> Vec<(Set, [Connections; K])> {
+    let parts: Vec<(usize, &Part)> =
+        rows.into_iter().enumerate().flat_map(|(row, parts)| parts.iter().map(move |p| (row, p))).collect();
+    // Where clients of a part begin and end, part by part: between two such places all clients get the same.
+    let mut steps: Vec<(u32, u32)> = Vec::new();
+    for (index, (_, part)) in parts.iter().enumerate() {
+        for (set, which) in [(&part.allowed, 0), (&part.unknown, 1)] {
+            set.each_run(|(start, end)| {
+                let which = 2 * index as u32 + which;
+                steps.extend([(start, which), (end, which)]);
+            });
+        }
+    }
+    steps.sort_unstable();
+    let mut ids: FxHashMap<Vec<u32>, usize> = FxHashMap::default();
+    let mut runs: Vec<Vec<(u32, u32)>> = Vec::new();
+    let mut inside: Vec<u32> = Vec::new();
+    let mut at = 0;
+    while at < steps.len() {
+        let place = steps[at].0;
+        while let Some((_, which)) = steps.get(at).filter(|s| s.0 == place) {
+            match inside.binary_search(which) {
+                Ok(known) => drop(inside.remove(known)),
+                Err(new) => inside.insert(new, *which),
+            }
+            at += 1;
+        }
+        let Some((end, _)) = steps.get(at).filter(|_| !inside.is_empty()) else { continue };
+        let id = match ids.get(&inside) {
+            Some(id) => *id,
+            None => {
+                ids.insert(inside.clone(), runs.len());
+                runs.push(Vec::new());
+                runs.len() - 1
+            }
+        };
+        runs[id].push((place, *end));
+    }
+    let mut by_answer: FxHashMap<[Connections; K], Vec<(u32, u32)>> = FxHashMap::default();
+    for (inside, id) in ids {
+        let mut connections: [Connections; K] = std::array::from_fn(|_| Connections::default());
+        for which in inside {
+            let (row, part) = parts[which as usize / 2];
+            let to = &mut connections[row];
+            let to = if which % 2 == 0 { &mut to.allowed } else { &mut to.unknown };
+            *to = to.or(&part.ports);
+        }
+        connections.iter_mut().for_each(Connections::settle);
+        by_answer.entry(connections).or_default().append(&mut runs[id]);
+    }
+    let mut out: Vec<(u32, (Set, [Connections; K]))> = by_answer
+        .into_iter()
+        .map(|(connections, mut runs)| {
+            runs.sort_unstable();
+            (runs[0].0, (Set::from_sorted_runs(runs, n), connections))
+        })
+        .collect();
+    out.sort_unstable_by_key(|(first, _)| *first);
+    out.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// Parts for some clients only.
+pub(super) fn among(parts: &[Part], clients: &Set, n: u32) -> Vec<Part> {
+    let part = |part: &Part| Part {
+        ports: part.ports.clone(),
+        allowed: part.allowed.and(clients, n),
+        unknown: part.unknown.and(clients, n),
+    };
+    parts.iter().map(part).filter(|p| !p.allowed.is_empty() || !p.unknown.is_empty()).collect()
+}
+
 /// Pods that a policy which can't be evaluated may touch: it may allow what is denied, or deny what is allowed.
+#[derive(Debug)]
 pub(super) struct Taint {
     pods: Set,
 }
@@ -142,7 +167,11 @@ impl Taint {
         Self { pods: Set::from_sorted_runs(touched, n) }
     }
 
-    fn apply(&self, server_is_touched: bool, parts: &mut Vec<Part>, n: u32) {
+    pub(super) fn touches(&self, server: u32) -> bool {
+        self.pods.contains(server)
+    }
+
+    pub(super) fn apply(&self, server_is_touched: bool, parts: &mut Vec<Part>, n: u32) {
         if self.pods.is_empty() {
             return;
         }
@@ -159,7 +188,7 @@ impl Taint {
     }
 }
 
-fn parts(leg: Leg) -> Vec<Part> {
+pub(super) fn parts(leg: Leg) -> Vec<Part> {
     let part = |product: super::products::Product| Part {
         ports: product.ports,
         allowed: product.clients,

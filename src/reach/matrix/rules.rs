@@ -171,13 +171,11 @@ impl<'a> Compiled<'a> {
         Side::Peers(id)
     }
 
-    /// What the policies mention.
-    pub(super) fn vocabulary(&self) -> Vocabulary {
-        let mut out = Vocabulary::default();
-        self.selectors.iter().for_each(|e| out.selector(e));
-        self.terms.iter().for_each(|t| out.term(t));
-        self.ports.iter().for_each(|l4| out.ports(l4));
-        out
+    /// Enters what the policies mention.
+    pub(super) fn mention(&self, to: &mut Vocabulary) {
+        self.selectors.iter().for_each(|e| to.selector(e));
+        self.terms.iter().for_each(|t| to.term(t));
+        self.ports.iter().for_each(|l4| to.ports(l4));
     }
 }
 
@@ -468,17 +466,4 @@ impl Compiled<'_> {
 /// The ports of every rule, before names are resolved.
 pub(super) fn rule_ports(compiled: &Compiled<'_>, end_port: bool, init: bool) -> Vec<RulePorts> {
     compiled.ports.iter().map(|l4| RulePorts::new(l4, end_port, init)).collect()
-}
-
-/// Whether what an ipBlock may match makes a difference to any term.
-pub(super) fn has_ip_blocks(compiled: &Compiled<'_>) -> bool {
-    compiled.terms.iter().any(|t| matches!(t, Term::Cidr(_, CidrScope::IpBlock)))
-}
-
-/// Whether any rule gives an `endPort`.
-pub(super) fn has_end_ports(compiled: &Compiled<'_>) -> bool {
-    compiled.ports.iter().any(|l4| match l4 {
-        L4::Any => false,
-        L4::OneOf(matches) => matches.iter().any(|m| m.end_port),
-    })
 }

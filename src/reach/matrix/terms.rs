@@ -3,6 +3,8 @@
 //! Selectors go through an inverted index from labels to classes: the shortest list is started from and the rest verified,
 //! or, where every list is long, sets are combined.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use super::columns::{Column, Columns, NodeKey, Relation, Ternary};
@@ -65,10 +67,11 @@ impl Matched {
 }
 
 /// The index of a cluster's classes.
+#[derive(Debug)]
 pub(super) struct Index<'a> {
     cluster: &'a Cluster,
-    vocabulary: &'a Vocabulary,
-    columns: &'a Columns,
+    vocabulary: Arc<Vocabulary>,
+    columns: Arc<Columns>,
     /// Classes that have a pair, by pair.
     postings: Vec<Vec<u32>>,
     by_name: FxHashMap<&'a str, u32>,
@@ -92,7 +95,7 @@ enum Test {
 }
 
 impl<'a> Index<'a> {
-    pub(super) fn new(cluster: &'a Cluster, vocabulary: &'a Vocabulary, columns: &'a Columns) -> Self {
+    pub(super) fn new(cluster: &'a Cluster, vocabulary: Arc<Vocabulary>, columns: Arc<Columns>) -> Self {
         let mut postings = vec![Vec::new(); vocabulary.pairs()];
         for (class, of) in columns.classes.iter().enumerate() {
             for pair in of.pairs.iter() {
@@ -117,6 +120,11 @@ impl<'a> Index<'a> {
         }
         let pods = Set::range(0, columns.pod_classes());
         Self { cluster, vocabulary, columns, postings, by_name, by_label, pods, by_group, unaddressed }
+    }
+
+    /// What the policies mention.
+    pub(super) fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
     }
 
     fn n(&self) -> u32 {
@@ -363,7 +371,7 @@ impl<'a> Index<'a> {
     /// "Address in one of these blocks", for the classes of endpoint that the range applies to.
     fn blocks(&self, blocks: &[Block], classes: Classes) -> Matched {
         let n = self.n();
-        let columns = self.columns;
+        let columns = &*self.columns;
         let mut held: Vec<u32> = blocks.iter().flat_map(|b| columns.addresses.groups_of(b)).collect();
         if blocks.len() > 1 {
             held.sort_unstable();
@@ -413,7 +421,7 @@ impl<'a> Index<'a> {
     /// address isn't known.
     fn by_address(&self, test: impl Fn(std::net::IpAddr) -> bool) -> Matched {
         let n = self.n();
-        let columns = self.columns;
+        let columns = &*self.columns;
         let groups: Vec<bool> = (0..columns.addresses.groups()).map(|g| test(columns.addresses.example(g))).collect();
         let (mut yes, mut maybe) = (Vec::new(), Vec::new());
         for index in 0..n {

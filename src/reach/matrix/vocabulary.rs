@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::addresses::Addresses;
 use crate::model::{Cluster, ContainerKind, ContainerPort, Labels, Protocol, Str};
-use crate::policy::rule::{Block, DomainPattern, Expr, L4, Op, Ports, Requirement, Scope, Term};
+use crate::policy::rule::{Block, CidrScope, DomainPattern, Expr, L4, Op, Ports, Requirement, Scope, Term};
 
 /// A (key, value) of a pod's labels; of values that no selector names there is one for each key.
 pub(super) type Pair = u32;
@@ -40,6 +40,10 @@ pub(super) struct Vocabulary {
     blocks: FxHashSet<Block>,
     /// Whether any range can match what has an address.
     pub(super) ranges: bool,
+    /// Whether any range is a NetworkPolicy's ipBlock.
+    pub(super) ip_blocks: bool,
+    /// Whether any rule gives an `endPort`.
+    pub(super) end_ports: bool,
 }
 
 impl Vocabulary {
@@ -86,7 +90,10 @@ impl Vocabulary {
     pub(super) fn term(&mut self, term: &Term) {
         match term {
             Term::Pods(e) | Term::NotPods(e) => self.selector(e),
-            Term::Cidr(blocks, _) => blocks.iter().for_each(|b| self.block(b)),
+            Term::Cidr(blocks, scope) => {
+                self.ip_blocks |= *scope == CidrScope::IpBlock;
+                blocks.iter().for_each(|b| self.block(b));
+            }
             Term::NotCidr(nets) => {
                 nets.iter().for_each(|cidr| self.block(&Block { cidr: *cidr, except: Vec::new() }));
             }
@@ -122,12 +129,30 @@ impl Vocabulary {
     pub(super) fn ports(&mut self, l4: &L4) {
         let L4::OneOf(matches) = l4 else { return };
         for one in matches {
+            self.end_ports |= one.end_port;
             if let Ports::Named(name) = &one.ports
                 && !self.port_names.contains(name)
             {
                 self.port_names.insert(name.clone());
             }
         }
+    }
+
+    /// Whether everything that another one holds is in this one as well: then both tell the same pods apart.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let key = |(name, key): (&Str, &Key)| {
+            let known = self.keys.get(name);
+            known.is_some_and(|k| (k.whole || !key.whole) && key.values.keys().all(|v| k.values.contains_key(v)))
+        };
+        other.keys.iter().all(key)
+            && (self.accounts || !other.accounts)
+            && (self.ranges || !other.ranges)
+            && (self.ip_blocks || !other.ip_blocks)
+            && (self.end_ports || !other.end_ports)
+            && other.port_names.is_subset(&self.port_names)
+            && other.blocks.is_subset(&self.blocks)
+            && other.nodes.iter().all(|e| self.nodes.contains(e))
+            && other.names.iter().all(|p| self.names.contains(p))
     }
 
     /// Names every value that occurs of the keys whose values are looked into.

@@ -19,8 +19,7 @@ pub(super) fn ranges(set: &L4Set) -> Vec<PortRange> {
         }
     }
     // Protocols without ports have no place in most rules: they come in all together, or by number.
-    let others: Vec<u8> = (0..=u8::MAX).filter(|n| set.contains(Protocol::Other(*n), 0)).collect();
-    out.extend(runs(&others).into_iter().map(|protocol| PortRange { protocol, ports: None }));
+    out.extend(runs(&set.others()).into_iter().map(|protocol| PortRange { protocol, ports: None }));
     out
 }
 
@@ -38,6 +37,10 @@ fn runs(numbers: &[u8]) -> Vec<String> {
 /// `TCP 80,8080 UDP 53`, `all`, `all but TCP 22`.
 fn text(set: &L4Set) -> String {
     let plain = words(&ranges(set));
+    // "all but TCP" is the shortest of its kind.
+    if plain.len() <= "all but TCP".len() {
+        return plain;
+    }
     let rest = L4Set::all().minus(set);
     if rest.is_empty() || set.is_empty() {
         return plain;

@@ -538,6 +538,7 @@ impl Builder {
         {
             ips.insert(0, ip);
         }
+        ips.iter().for_each(|ip| self.cluster.families[usize::from(ip.is_ipv6())] = true);
         let node = self.node_ids.get(spec.node_name.as_str()).copied();
         let ready = pod.status.conditions.iter().find(|c| c.kind == "Ready").map(|c| c.status == "True");
         let phase = match pod.status.phase.as_str() {

@@ -42,6 +42,7 @@ impl Cluster {
             foreign_policies: Vec::new(),
             workloads: FxHashMap::default(),
             assumptions: self.assumptions.clone(),
+            families: self.families,
             by_ip: OnceLock::new(),
         };
         let mut ids = Vec::with_capacity(imagined.len());

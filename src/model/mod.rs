@@ -231,6 +231,8 @@ pub struct Cluster {
     pub workloads: FxHashMap<(NamespaceId, WorkloadRef), Vec<PodId>>,
     /// What was taken as given.
     pub assumptions: Vec<Assumption>,
+    /// Whether any pod has an address: of IPv4, of IPv6.
+    families: [bool; 2],
     by_ip: OnceLock<FxHashMap<IpAddr, PodId>>,
 }
 
@@ -262,6 +264,11 @@ impl Cluster {
     /// The pods of a namespace.
     pub fn pods_of(&self, namespace: NamespaceId) -> impl Iterator<Item = PodId> + use<> {
         self.namespaces[namespace.index()].pods.clone().map(PodId)
+    }
+
+    /// Whether any pod has an address of a family.
+    pub fn has_addresses(&self, v6: bool) -> bool {
+        self.families[usize::from(v6)]
     }
 
     /// The pod that owns an address now: a running one that doesn't share its node's address.

@@ -155,7 +155,7 @@ pub(super) fn needs_v6(version: Version<'_>) -> bool {
             _ => false,
         })
     };
-    version.cluster.pods.iter().any(|p| p.ip(true).is_some()) || all(version.policies).any(named)
+    version.cluster.has_addresses(true) || all(version.policies).any(named)
 }
 
 /// Every policy, once for each direction it is about.

@@ -160,8 +160,7 @@ pub fn build(cluster: &Cluster, policies: &Policies, profile: &Profile, options:
 
 /// The family that is looked at: IPv4 where any pod has such an address or none has any.
 fn family(cluster: &Cluster, notes: &mut Vec<String>) -> bool {
-    let has = |v6: bool| cluster.pods.iter().any(|p| p.ip(v6).is_some());
-    match (has(false), has(true)) {
+    match (cluster.has_addresses(false), cluster.has_addresses(true)) {
         (false, true) => true,
         (true, true) => {
             notes.push("pods have addresses of both families: the answer is for IPv4".to_owned());

@@ -10,16 +10,18 @@
 //! is none, where the changed policies tell pods apart that the matrix takes together, or where choices of the profile that
 //! made no difference would make one: the matrix of the other version has to be built then.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::columns::Columns;
 use super::layers::{self, Layer, Shape};
 use super::legs::{Legs, Work};
 use super::products::Leg;
-use super::rows::{self, Part, Row, Taint, among};
-use super::rules::{Compiled, Lowering, Sharing, StageItems};
+use super::rows::{self, Row, Taint, among};
+use super::rows::Part as RowPart;
+use super::rules::{Compiled, Item, Lowering, Sharing, StageItems};
 use super::sets::Set;
 use super::terms::Index;
 use super::vocabulary::{NamedPort, Vocabulary};
@@ -27,7 +29,7 @@ use super::{Connections, Matrix, Options, rules};
 use crate::model::{Cluster, ContainerKind, ContainerPort};
 use crate::policy::profile::{compose, compose_part};
 use crate::policy::rule::{Direction, StagePolicy};
-use crate::policy::{Composition, Edits, Lowered, Policies, Profile};
+use crate::policy::{Choices, Composition, Edits, Lowered, Policies, Profile};
 
 /// The matrix of a version, and what it was worked out from.
 #[derive(Debug)]
@@ -48,9 +50,9 @@ pub struct Changed {
     /// The clients that it is about; all of them where there is none.
     pub clients: Option<Set>,
     /// What these get in the earlier version.
-    pub before: Vec<Part>,
+    pub before: Vec<RowPart>,
     /// What they get in the later one.
-    pub after: Vec<Part>,
+    pub after: Vec<RowPart>,
 }
 
 /// Clients that get something else of servers.
@@ -168,79 +170,72 @@ impl<'a> Engine<'a> {
             let to = &mut near[place(*direction)];
             *to = to.or(&selected, self.n());
         }
-        let versions = [before, after].map(|policies| Version { policies, profile });
-        let choices = |v: &Version<'_>| -> Vec<_> {
-            let none = Policies::default();
-            compose_part(v.policies, &none, profile).into_iter().map(|c| c.choices).collect()
-        };
-        let choices = versions.each_ref().map(choices);
+        let versions = [before, after];
         // The same compositions, as far as they go.
-        if choices[0] != choices[1] {
+        let [old, new] = versions.map(|policies| -> Vec<Choices> {
+            compose_part(policies, &Policies::default(), profile).into_iter().map(|c| c.choices).collect()
+        });
+        if old != new {
             return None;
         }
         // Under some choices, being selected for one direction makes a difference to the other.
-        if choices[0].iter().any(|c| !c.baseline_for_other_direction) {
+        if old.iter().any(|c| !c.baseline_for_other_direction) {
             let both = near[0].or(&near[1], self.n());
             near = [both.clone(), both];
         }
         let [ingress, egress] = near;
         let new_ingress = match ingress.is_empty() {
             true => None,
-            false => Some(self.legs(&versions[1], Direction::Ingress, &ingress, Some(&ingress))?),
-        };
-        let egress_legs = match egress.is_empty() {
-            true => None,
             false => {
-                let of = |v| self.legs(v, Direction::Egress, &egress, None);
-                Some([of(&versions[0])?, of(&versions[1])?])
+                let part = self.part(after, profile, &ingress);
+                Some(self.stages(&part, Direction::Ingress)?.into_iter().map(|l| l.legs(self, &ingress)).collect())
             }
         };
-        Some(self.compare(&ingress, new_ingress.as_deref(), &egress, egress_legs.as_ref()))
+        let mut servers = ingress.clone();
+        let new_egress = match egress.is_empty() {
+            true => None,
+            false => {
+                let parts = versions.map(|policies| self.part(policies, profile, &egress));
+                let [old, new] = [&parts[0], &parts[1]].map(|part| self.stages(part, Direction::Egress));
+                let (old, new) = (old?, new?);
+                for (old, new) in old.iter().zip(&new) {
+                    servers = servers.or(&old.servers_apart(new, self.n()), self.n());
+                }
+                Some([old, new].map(|all| all.into_iter().map(|layer| layer.legs(self, &servers)).collect()))
+            }
+        };
+        let touched = Touched { ingress, new_ingress, egress, new_egress, servers };
+        Some(self.compare(&touched))
     }
 
-    /// The legs of one direction in each layer, worked out from the policies alone that may select some pods.
-    fn legs(
-        &self,
-        version: &Version<'_>,
-        direction: Direction,
-        near: &Set,
-        servers: Option<&Set>,
-    ) -> Option<Vec<Legs>> {
-        let part = self.part(version.policies, near);
-        let compositions = compose_part(version.policies, &part, version.profile);
-        let compiled = Compiled::new(&compositions);
+    /// The stages of one direction in each layer, of the policies alone that may select some pods.
+    fn stages<'p>(&self, part: &'p Part, direction: Direction) -> Option<Vec<Stages<'p, '_>>> {
+        let compiled = Rc::new(Compiled::new(&part.0));
         let mut sharing = Sharing::default();
         let mut out = Vec::with_capacity(self.shapes.len());
         for shape in &self.shapes {
             let lowering = Lowering::new(&compiled, &self.index, self.n(), &shape.blocks, None, &mut sharing);
             let mut all: Vec<Vec<StageItems>> = Vec::with_capacity(shape.members.len());
             for member in &shape.members {
-                all.push(lowering.stages(compositions.get(*member)?, direction));
+                all.push(lowering.stages(part.0.get(*member)?, direction));
             }
-            let (first, others) = all.split_first()?;
+            let mut all = all.into_iter();
+            let first = all.next()?;
             // What was taken together must be alike still.
-            if others.iter().any(|stages| stages != first) {
+            if all.any(|stages| stages != first) {
                 return None;
             }
-            let stages = shape.members.iter().flat_map(|m| compositions[*m].stages(direction));
-            if shape.blocks.len() > 1 && !{ stages }.all(|stage| compiled.blocks_only_allow(stage)) {
+            let mut stages = shape.members.iter().flat_map(|m| part.0[*m].stages(direction));
+            if shape.blocks.len() > 1 && !stages.all(|stage| compiled.blocks_only_allow(stage)) {
                 return None;
             }
-            let work = Work {
-                columns: &self.matrix.columns,
-                stages: first,
-                ports: &rules::rule_ports(&compiled, shape.end_port, shape.init),
-                declared: &self.declared,
-                direction,
-                own_node: shape.own_node[place(direction)],
-            };
-            out.push(work.legs(servers));
+            out.push(Stages { compiled: compiled.clone(), stages: first, direction, shape });
         }
         Some(out)
     }
 
     /// The policies that may select some pods.
-    fn part(&self, policies: &Policies, near: &Set) -> Policies {
+    fn part(&self, policies: &Policies, profile: &Profile, near: &Set) -> Part {
         let columns = &self.matrix.columns;
         let touched: Vec<bool> = columns
             .of_namespace
@@ -253,33 +248,28 @@ impl<'a> Engine<'a> {
         };
         let some = |list: &Arc<Vec<StagePolicy>>| Arc::new(list.iter().filter(selects).cloned().collect());
         let tier = |of: &Lowered| Lowered { ingress: some(&of.ingress), egress: some(&of.egress) };
-        Policies {
+        let part = Policies {
             admin: tier(&policies.admin),
             network: tier(&policies.network),
             baseline: tier(&policies.baseline),
             ..Policies::default()
-        }
+        };
+        Part(compose_part(policies, &part, profile))
     }
 
     /// Joins the legs of the servers that are touched; servers with the same legs before and after are joined once.
-    fn compare(
-        &self,
-        ingress: &Set,
-        new_ingress: Option<&[Legs]>,
-        egress: &Set,
-        new_egress: Option<&[Vec<Legs>; 2]>,
-    ) -> Revision {
+    fn compare(&self, touched: &Touched) -> Revision {
         let n = self.n();
+        let Touched { ingress, new_ingress, egress, new_egress, servers } = touched;
         let mut groups: FxHashMap<(u32, bool, Vec<u32>), Vec<u32>> = FxHashMap::default();
         // Whether two legs of clients' egress, before and after, are the same.
         let mut same: FxHashMap<(usize, u32, u32), bool> = FxHashMap::default();
-        let all = Set::range(0, n);
-        for server in if new_egress.is_some() { &all } else { ingress }.iter() {
+        for server in servers.iter() {
             let at = server as usize;
             let selected = ingress.contains(server);
             let mut key: Vec<u32> = Vec::new();
             if selected {
-                key.extend(new_ingress.into_iter().flatten().map(|legs| legs.of[at]));
+                key.extend(new_ingress.iter().flatten().map(|legs| legs.of[at]));
             }
             if let Some([old, new]) = new_egress {
                 let unchanged = old.iter().zip(new).enumerate().all(|(layer, (old, new))| {
@@ -298,18 +288,18 @@ impl<'a> Engine<'a> {
         let mut out = Revision::default();
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_unstable_by_key(|(_, servers)| servers[0]);
-        let others = all.minus(egress, n);
+        let others = Set::range(0, n).minus(egress, n);
         for ((row, selected, _), servers) in groups {
             let at = servers[0] as usize;
             // Of a server that isn't selected, the clients that are.
             let clients = (!selected).then(|| egress.clone());
             let of_layer = |layer: usize| -> Leg {
                 let [old_ingress, old_egress] = &self.legs[layer];
-                let ingress = match new_ingress.filter(|_| selected) {
+                let ingress = match new_ingress.as_ref().filter(|_| selected) {
                     Some(new) => new[layer].of_server(at),
                     None => old_ingress.of_server(at),
                 };
-                let new = new_egress.map(|[_, new]| new[layer].of_server(at).among(egress, n));
+                let new = new_egress.as_ref().map(|[_, new]| new[layer].of_server(at).among(egress, n));
                 match (new, &clients) {
                     (Some(new), Some(clients)) => ingress.among(clients, n).both(&new, n),
                     (Some(new), None) => ingress.both(&old_egress.of_server(at).among(&others, n).with(new, n), n),
@@ -352,10 +342,71 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// One version of the policies.
-struct Version<'v> {
-    policies: &'v Policies,
-    profile: &'v Profile,
+/// The compositions of a part of the policies.
+struct Part(Vec<Composition>);
+
+/// One direction of a layer, of a part of the policies.
+struct Stages<'p, 's> {
+    compiled: Rc<Compiled<'p>>,
+    stages: Vec<StageItems>,
+    direction: Direction,
+    shape: &'s Shape,
+}
+
+impl Stages<'_, '_> {
+    fn legs(&self, engine: &Engine<'_>, servers: &Set) -> Legs {
+        let work = Work {
+            columns: &engine.matrix.columns,
+            stages: &self.stages,
+            ports: &rules::rule_ports(&self.compiled, self.shape.end_port, self.shape.init),
+            declared: &engine.declared,
+            direction: self.direction,
+            own_node: self.shape.own_node[place(self.direction)],
+        };
+        work.legs(Some(servers))
+    }
+
+    /// The servers that may get something else of these stages and of others: those that a rule is about which only one of
+    /// both has; all, where others are isolated.
+    fn servers_apart(&self, other: &Self, n: u32) -> Set {
+        let frame = |s: &StageItems| (s.combine, s.only_allows, s.denies, s.isolated.clone(), s.skipped.clone());
+        if !self.stages.iter().map(frame).eq(other.stages.iter().map(frame)) {
+            return Set::range(0, n);
+        }
+        let mut out = Set::empty();
+        for (mine, theirs) in self.stages.iter().zip(&other.stages) {
+            let all = [(&self.compiled, &mine.items), (&other.compiled, &theirs.items)];
+            let means = all.map(|(compiled, items)| items.iter().map(|i| i.meaning(compiled)).collect::<Vec<_>>());
+            let [a, b] = &means;
+            // Of rules that only allow, those that both have make no difference. Others may come in another order.
+            let lacking: [Vec<usize>; 2] = if mine.only_allows {
+                let known = means.each_ref().map(|m| m.iter().collect::<FxHashSet<_>>());
+                [0, 1].map(|at| (0..means[at].len()).filter(|i| !known[1 - at].contains(&means[at][*i])).collect())
+            } else {
+                let place = |item: &Item| (item.group, item.policy);
+                let same = |i: usize, j: usize| a[i] == b[j] && place(&mine.items[i]) == place(&theirs.items[j]);
+                let (x, y) = (a.len(), b.len());
+                let head = (0..x.min(y)).take_while(|i| same(*i, *i)).count();
+                let tail = (1..=x.min(y) - head).take_while(|i| same(x - i, y - i)).count();
+                [(head..x - tail).collect(), (head..y - tail).collect()]
+            };
+            for (list, (_, items)) in lacking.iter().zip(all) {
+                list.iter().for_each(|item| out = out.or(&items[*item].servers.possible(n), n));
+            }
+        }
+        out
+    }
+}
+
+/// What changed policies select, and the legs that come of it.
+struct Touched {
+    ingress: Set,
+    new_ingress: Option<Vec<Legs>>,
+    egress: Set,
+    /// Before and after, of the clients of `egress` alone.
+    new_egress: Option<[Vec<Legs>; 2]>,
+    /// Servers for whom it may make a difference.
+    servers: Set,
 }
 
 /// Policies that hold these alone. Which tier they are of makes no difference to what they mention.

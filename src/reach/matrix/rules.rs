@@ -41,6 +41,13 @@ pub(super) struct Item {
     pub(super) only: Option<L4Set>,
 }
 
+impl Item {
+    /// What it is, under whichever number its ports go, and wherever it stands.
+    pub(super) fn meaning<'i>(&'i self, compiled: &Compiled<'i>) -> impl Eq + std::hash::Hash + use<'i> {
+        (self.act, &self.clients, &self.servers, compiled.ports[self.ports as usize], &self.only)
+    }
+}
+
 /// A stage of one direction.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct StageItems {

@@ -43,12 +43,13 @@ pub(super) fn run(global: &Global, args: &GraphArgs, output: &mut Output) -> Exi
     let wide = args.output == GraphOutput::Wide || (args.output == GraphOutput::Table && global.verbose > 0);
     let rules = wide || matches!(args.output, GraphOutput::Csv | GraphOutput::Json | GraphOutput::Html);
     let report = graph::report(facts, rules.then_some(&evaluator), &answer, &input.profile.name);
+    let limit = graph::Limit { lines: args.limit, width: output.width };
     match args.output {
         GraphOutput::Table | GraphOutput::Wide if args.exposure => {
-            output.text(&graph::exposure(&report, Paint(output.color), graph::Limit(args.limit)));
+            output.text(&graph::exposure(&report, Paint(output.color), limit));
         }
         GraphOutput::Table | GraphOutput::Wide => {
-            output.text(&graph::table(&report, Paint(output.color), wide, graph::Limit(args.limit)));
+            output.text(&graph::table(&report, Paint(output.color), wide, limit));
         }
         GraphOutput::Dot => output.text(&graph::dot(&report)),
         GraphOutput::Mermaid => output.text(&graph::mermaid(&report)),

@@ -25,7 +25,9 @@ pub use imagine::{ImaginedNamespace, ImaginedPod};
 pub use labels::{Labels, Str};
 pub use net::{PortSet, Protocol};
 pub use route::{Door, Gateway, Route, RouteBackend, RouteKind};
-pub use service::{Backend, EndpointSource, Service, ServiceEndpoint, ServiceKind, ServicePort, TargetPort};
+pub use service::{
+    Audience, Backend, EndpointSource, Service, ServiceEndpoint, ServiceKind, ServicePort, TargetPort, private_ranges,
+};
 
 use crate::source::Origin;
 use crate::source::wire;

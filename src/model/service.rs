@@ -147,6 +147,50 @@ impl Service {
     }
 }
 
+/// Whom the way in from outside to a Service lets in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Audience {
+    /// Everybody.
+    Internet,
+    /// These addresses.
+    Ranges(Vec<IpNet>),
+    /// The network of the provider or of the company.
+    Internal,
+}
+
+impl Audience {
+    /// Whether a client outside the cluster is let in, one of an address that isn't known where there is none. None where it
+    /// can't be told.
+    pub fn lets_in(&self, client: Option<IpAddr>) -> Option<bool> {
+        match (self, client) {
+            (Self::Internet, _) => Some(true),
+            (Self::Ranges(ranges), Some(ip)) => Some(ranges.iter().any(|r| r.contains(&ip))),
+            // Everybody, written as a range.
+            (Self::Ranges(ranges), None) => ranges.iter().any(|r| r.prefix_len() == 0).then_some(true),
+            // Whether a private address has a way there is a matter of routes, not of the Service.
+            (Self::Internal, Some(ip)) => Some(private_ranges().any(|r| r.contains(&ip))),
+            (Self::Internal, None) => Some(false),
+        }
+    }
+}
+
+/// Private ranges (RFC 1918, RFC 6598, RFC 4193).
+pub fn private_ranges() -> impl Iterator<Item = IpNet> {
+    const PRIVATE: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
+    PRIVATE.iter().filter_map(|r| r.parse().ok())
+}
+
+impl Service {
+    /// Whom its load balancer lets in, where it has one.
+    pub fn audience(&self) -> Audience {
+        match self.kind {
+            ServiceKind::LoadBalancer if !self.source_ranges.is_empty() => Audience::Ranges(self.source_ranges.clone()),
+            ServiceKind::LoadBalancer if self.internal_balancer => Audience::Internal,
+            _ => Audience::Internet,
+        }
+    }
+}
+
 impl Cluster {
     /// The Services of the cluster's DNS, assumed ones included.
     pub fn dns_services(&self) -> Vec<ServiceId> {

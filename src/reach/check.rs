@@ -82,6 +82,8 @@ pub enum Obstacle {
     Finished,
     /// A ClusterIP has no meaning outside the cluster.
     ClusterIpFromOutside,
+    /// The load balancer doesn't let the client in.
+    NotLetIn,
     /// The client and the target share no IP family.
     NoCommonFamily,
     /// A headless Service without a name, or an ExternalName, has no port to ask for.
@@ -113,6 +115,8 @@ pub struct EndpointCheck {
     pub verdict: Verdict,
     /// The answer depends on whether the nodes keep the client's address (40).
     pub source_may_change: bool,
+    /// The answer depends on whether the load balancer lets the client in.
+    pub may_not_be_let_in: bool,
 }
 
 /// The DNS leg of a check by name.

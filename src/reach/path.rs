@@ -151,6 +151,27 @@ impl Evaluator<'_> {
         if by_external && !service.external_local {
             self.node_sources(source, check);
         }
+        if from_outside && exposed {
+            self.balancer(source, service, check);
+        }
+    }
+
+    /// A load balancer lets in whom the Service says (`loadBalancerSourceRanges`, annotations of the provider).
+    fn balancer(&self, source: Source, service: &Service, check: &mut Check) {
+        let client = match source {
+            Source::Address(ip) => Some(ip),
+            _ => None,
+        };
+        match service.audience().lets_in(client) {
+            Some(true) => {}
+            Some(false) => drop(check.obstacle.get_or_insert(Obstacle::NotLetIn)),
+            None => {
+                for endpoint in check.endpoints.iter_mut().filter(|e| e.verdict == Verdict::Reachable) {
+                    endpoint.verdict = Verdict::Unknown;
+                    endpoint.may_not_be_let_in = true;
+                }
+            }
+        }
     }
 
     /// The client dials the pod's port itself: a headless Service maps none (35).
@@ -375,6 +396,7 @@ impl Evaluator<'_> {
             obstacle,
             verdict,
             source_may_change: false,
+            may_not_be_let_in: false,
         });
     }
 

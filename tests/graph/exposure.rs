@@ -9,7 +9,7 @@ use netcheck::analysis::graph::{Graph, Options, Source, build};
 use netcheck::model::query::{PortSpec, Target};
 use netcheck::model::{Cluster, PodId, Protocol};
 use netcheck::policy::{Policies, Profile};
-use netcheck::reach::{CheckOptions, Endpoint, Evaluator, Flow, Outcome, Verdict};
+use netcheck::reach::{CheckOptions, Endpoint, Evaluator, Flow, Obstacle, Outcome, Verdict};
 
 use super::clusters;
 use super::common::cluster_of_text as cluster_of;
@@ -173,7 +173,7 @@ fn services_are_what_single_checks_say() {
             for way in ways_in(&evaluator, &|pod| Some(pod.0)) {
                 let Entry::Service(id) = way.entry else { continue };
                 let service = &cluster.services[id.index()];
-                // A check knows nothing of what a load balancer lets in.
+                // Clients that the load balancer doesn't let in are asked for below.
                 if service.internal_balancer || !service.source_ranges.is_empty() || way.servers.is_empty() {
                     continue;
                 }
@@ -205,6 +205,34 @@ fn services_are_what_single_checks_say() {
         }
     }
     assert!(seen.len() >= 2, "more than one answer occurs: {seen:?}");
+}
+
+/// Whom a load balancer lets in, a check knows as well.
+#[test]
+fn a_check_from_outside_is_let_in_or_not() {
+    let cluster = cluster_of(&std::fs::read_to_string("fixtures/exposure/services.yaml").unwrap());
+    let policies = Policies::lower(&cluster);
+    let evaluator = Evaluator::new(&cluster, &policies, &Profile::generic());
+    let shop = cluster.namespace("shop").unwrap();
+    let ask = |service: &str, source: netcheck::reach::Source| {
+        let id = cluster.service(shop, service).unwrap();
+        let port = PortSpec::Number(cluster.services[id.index()].ports[0].number);
+        evaluator.check(source, &Target::Service(id), &port, Protocol::Tcp, CheckOptions { dns: false })
+    };
+    let ip = |text: &str| netcheck::reach::Source::Address(text.parse().unwrap());
+    let internet = netcheck::reach::Source::Internet;
+    // A client of the range passes policies or not; one beside it doesn't come so far; of anybody it can't be told.
+    let within = ask("ranges", ip("172.20.0.1"));
+    assert_eq!((within.obstacle.clone(), within.verdict != Verdict::Unreachable), (None, true));
+    let beside = ask("ranges", ip("203.0.113.1"));
+    assert_eq!((beside.obstacle, beside.verdict), (Some(Obstacle::NotLetIn), Verdict::Unreachable));
+    assert_ne!(ask("ranges", internet).verdict, Verdict::Reachable);
+    // A balancer of the provider's own network.
+    assert_eq!(ask("internal", internet).obstacle, Some(Obstacle::NotLetIn));
+    assert_eq!(ask("internal", ip("8.8.8.8")).obstacle, Some(Obstacle::NotLetIn));
+    assert_eq!(ask("internal", ip("10.20.0.1")).obstacle, None);
+    // No balancer, no list.
+    assert_eq!(ask("by-address", internet).obstacle, None);
 }
 
 fn shown(file: &str, args: &[&str]) -> String {

@@ -346,9 +346,10 @@ impl<'a> Run<'a> {
             check.endpoints.retain(|e| e.pod != Some(own));
             check.verdict = combine(check.endpoints.iter().filter(|e| e.counted).map(|e| e.verdict))?;
         }
-        // That a virtual address means nothing outside is no protection: its pods have addresses of their own.
+        // That a virtual address means nothing outside is no protection: its pods have addresses of their own. Neither is a
+        // load balancer's list: there are other ways in, such as its node ports.
         if demand == Demand::Deny
-            && check.obstacle == Some(Obstacle::ClusterIpFromOutside)
+            && matches!(check.obstacle, Some(Obstacle::ClusterIpFromOutside | Obstacle::NotLetIn))
             && let Some(verdict) =
                 combine(check.endpoints.iter().filter_map(|e| e.decision.as_ref()).map(|d| match d.outcome {
                     Outcomes::Allowed => Verdict::Reachable,

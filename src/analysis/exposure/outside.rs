@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use super::State;
 use super::controllers::{Carrier, Controllers};
-use crate::model::{Backend, Cluster, PodId, Protocol, ServiceId, ServiceKind, ServicePort};
+use crate::model::{Audience, Backend, Cluster, PodId, Protocol, ServiceId, ServiceKind, ServicePort, private_ranges};
 use crate::policy::Policies;
 use crate::policy::rule::{Match, Term};
 use crate::reach::eval::{Endpoint, EndpointKind};
@@ -25,17 +25,6 @@ pub enum Entry {
     Service(ServiceId),
     /// At a route, by one of what carries it: indices of [`Cluster::routes`] and of its doors.
     Route(u32, u32),
-}
-
-/// Whom a load balancer lets in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Audience {
-    /// Everybody.
-    Internet,
-    /// These addresses.
-    Ranges(Vec<IpNet>),
-    /// The network of the provider or of the company.
-    Internal,
 }
 
 /// What keeps a route from leading anywhere, whatever the policies say.
@@ -134,13 +123,7 @@ impl Finder<'_> {
         if !open {
             return;
         }
-        let audience = match service.kind {
-            ServiceKind::LoadBalancer if !service.source_ranges.is_empty() => {
-                Audience::Ranges(service.source_ranges.clone())
-            }
-            ServiceKind::LoadBalancer if service.internal_balancer => Audience::Internal,
-            _ => Audience::Internet,
-        };
+        let audience = service.audience();
         let clients = self.clients(&audience);
         for port in &service.ports {
             let judge = |server: Endpoint, number: u16| {
@@ -188,8 +171,6 @@ impl Finder<'_> {
 
     /// Addresses that stand for all of an audience's; none where they are too many to be asked for.
     fn clients(&self, audience: &Audience) -> Option<Vec<Endpoint>> {
-        // Private ranges (RFC 1918, RFC 6598, RFC 4193).
-        const PRIVATE: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
         let ranges: Vec<IpNet> = match audience {
             Audience::Internet => return Some(vec![Endpoint::internet()]),
             // Everybody, written as a range.
@@ -197,7 +178,7 @@ impl Finder<'_> {
                 return Some(vec![Endpoint::internet()]);
             }
             Audience::Ranges(ranges) => ranges.clone(),
-            Audience::Internal => PRIVATE.iter().filter_map(|r| r.parse().ok()).collect(),
+            Audience::Internal => private_ranges().collect(),
         };
         let boundaries = self.boundaries.as_ref()?;
         let mut addresses: Vec<IpAddr> = Vec::new();

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Edge, End, EndKind, Ports};
-use crate::analysis::exposure::outside::{self, Audience, Entry, Problem, WayIn};
+use crate::analysis::exposure::outside::{self, Entry, Problem, WayIn};
 use crate::analysis::exposure::{State, controllers::Carrier, to_come};
-use crate::model::{Cluster, NamespaceId, PodId, Protocol, ServiceId};
+use crate::model::{Audience, Cluster, NamespaceId, PodId, Protocol, ServiceId};
 use crate::policy::rule::RuleRef;
 use crate::policy::{Policies, Profile};
 use crate::reach::Evaluator;

@@ -19,8 +19,8 @@ use super::columns::Columns;
 use super::layers::{self, Layer, Shape};
 use super::legs::{Legs, Work};
 use super::products::Leg;
-use super::rows::{self, Row, Taint, among};
 use super::rows::Part as RowPart;
+use super::rows::{self, Row, Taint, among};
 use super::rules::{Compiled, Item, Lowering, Sharing, StageItems};
 use super::sets::Set;
 use super::terms::Index;
@@ -274,9 +274,9 @@ impl<'a> Engine<'a> {
             if let Some([old, new]) = new_egress {
                 let unchanged = old.iter().zip(new).enumerate().all(|(layer, (old, new))| {
                     let ids = (layer, old.of[at], new.of[at]);
-                    *same.entry(ids).or_insert_with(|| {
-                        old.of_server(at).among(egress, n) == new.of_server(at).among(egress, n)
-                    })
+                    *same
+                        .entry(ids)
+                        .or_insert_with(|| old.of_server(at).among(egress, n) == new.of_server(at).among(egress, n))
                 });
                 if unchanged && !selected {
                     continue;

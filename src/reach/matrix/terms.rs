@@ -3,7 +3,7 @@
 //! Selectors go through an inverted index from labels to classes: the shortest list is started from and the rest verified,
 //! or, where every list is long, sets are combined.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxHashMap;
 
@@ -74,6 +74,8 @@ pub(super) struct Index<'a> {
     columns: Arc<Columns>,
     /// Classes that have a pair, by pair.
     postings: Vec<Vec<u32>>,
+    /// The same as sets, where they were asked for.
+    having: Vec<OnceLock<Set>>,
     by_name: FxHashMap<&'a str, u32>,
     /// Namespaces that have a label.
     by_label: FxHashMap<(&'a str, &'a str), Vec<u32>>,
@@ -102,6 +104,7 @@ impl<'a> Index<'a> {
                 postings[*pair as usize].push(class as u32);
             }
         }
+        let having = vec![OnceLock::new(); postings.len()];
         let mut by_label: FxHashMap<(&str, &str), Vec<u32>> = FxHashMap::default();
         for (index, namespace) in cluster.namespaces.iter().enumerate() {
             for (key, value) in namespace.labels.iter() {
@@ -119,7 +122,7 @@ impl<'a> Index<'a> {
             }
         }
         let pods = Set::range(0, columns.pod_classes());
-        Self { cluster, vocabulary, columns, postings, by_name, by_label, pods, by_group, unaddressed }
+        Self { cluster, vocabulary, columns, postings, having, by_name, by_label, pods, by_group, unaddressed }
     }
 
     /// What the policies mention.
@@ -214,6 +217,12 @@ impl<'a> Index<'a> {
         }
     }
 
+    /// The classes that have a pair.
+    fn having(&self, pair: Pair) -> &Set {
+        let set = || Set::from_sorted(self.postings[pair as usize].iter().copied(), self.n());
+        self.having[pair as usize].get_or_init(set)
+    }
+
     fn classes_of(&self, namespace: u32) -> std::ops::Range<u32> {
         self.columns.of_namespace.get(namespace as usize).map_or(0..0, |(start, end)| *start..*end)
     }
@@ -250,12 +259,7 @@ impl<'a> Index<'a> {
         let found = match requirement.scope {
             Scope::Pod => {
                 let accepted = self.vocabulary.accepted(&requirement.key, &requirement.op);
-                let mut classes: Vec<u32> =
-                    accepted.iter().flat_map(|p| self.postings[*p as usize].iter().copied()).collect();
-                if accepted.len() > 1 {
-                    classes.sort_unstable();
-                }
-                let with = Set::from_sorted(classes, n);
+                let with = Set::union(accepted.iter().map(|p| self.having(*p)), n);
                 match requirement.op {
                     Op::NotIn(_) | Op::DoesNotExist => self.pods.minus(&with, n),
                     _ => with,

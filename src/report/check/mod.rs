@@ -120,7 +120,7 @@ pub enum VerdictName {
 #[serde(rename_all = "camelCase")]
 pub struct ObstacleResult {
     /// `no-such-port`, `no-endpoints`, `not-ready`, `no-local-endpoint`, `no-named-port`, `finished`,
-    /// `cluster-ip-from-outside`, `no-common-family`, `port-by-name`.
+    /// `cluster-ip-from-outside`, `not-let-in`, `no-common-family`, `port-by-name`.
     pub reason: String,
     /// The same in a sentence.
     pub message: String,

@@ -2,7 +2,7 @@
 
 use super::ObstacleResult;
 use super::build::{Asked, Facts};
-use crate::model::{Cluster, ServicePort, TargetPort};
+use crate::model::{Audience, Cluster, ServicePort, TargetPort};
 use crate::reach::eval::Reason;
 use crate::reach::{Check, Obstacle, Outcome, Verdict};
 
@@ -69,11 +69,34 @@ pub(super) fn obstacle(cluster: &Cluster, asked: &Asked, obstacle: &Obstacle) ->
             "cluster-ip-from-outside",
             format!("Service `{service}` has an address inside the cluster only: nothing outside can dial it"),
         ),
+        Obstacle::NotLetIn => {
+            let whom = asked.check.service.map(|id| audience(&cluster.services[id.index()].audience()));
+            (
+                "not-let-in",
+                format!("the load balancer of Service `{service}` lets in {} alone", whom.unwrap_or_default()),
+            )
+        }
         Obstacle::NoCommonFamily => ("no-common-family", "client and target have no IP family in common".to_owned()),
         Obstacle::PortByName => ("port-by-name", "a node's port is a number".to_owned()),
     };
     ObstacleResult { reason: reason.to_owned(), message }
 }
+
+/// Whom a load balancer lets in.
+fn audience(audience: &Audience) -> String {
+    match audience {
+        Audience::Internet => "everybody".to_owned(),
+        Audience::Internal => "the provider's own network".to_owned(),
+        Audience::Ranges(ranges) => {
+            let shown: Vec<String> = ranges.iter().take(MOST_RANGES).map(ToString::to_string).collect();
+            let more = ranges.len().saturating_sub(MOST_RANGES);
+            shown.join(", ") + &if more > 0 { format!(" and {more} more ranges") } else { String::new() }
+        }
+    }
+}
+
+/// Ranges that are named.
+const MOST_RANGES: usize = 4;
 
 /// Why it can't be told, a sentence each.
 pub(super) fn unknown(facts: Facts<'_>, check: &Check) -> Vec<String> {
@@ -91,6 +114,11 @@ pub(super) fn unknown(facts: Facts<'_>, check: &Check) -> Vec<String> {
     for endpoint in endpoints.filter(|e| e.verdict == Verdict::Unknown) {
         if endpoint.source_may_change {
             push("the nodes may replace the client's address by their own before policies see it, and that changes the answer".to_owned());
+        }
+        if endpoint.may_not_be_let_in {
+            let service = check.service.map(|id| &facts.cluster.services[id.index()]);
+            let whom = service.map(|s| audience(&s.audience())).unwrap_or_default();
+            push(format!("the load balancer lets in {whom} alone: ask for an address with ip:ADDRESS"));
         }
         let Some(decision) = &endpoint.decision else { continue };
         if !decision.differs.is_empty() {

@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::ports::{ranges, words_of};
 use super::{GraphEnd, PortRange};
 use crate::analysis::exposure::controllers::Carrier;
-use crate::analysis::exposure::outside::{Audience, Entry, Problem};
+use crate::analysis::exposure::outside::{Entry, Problem};
 use crate::analysis::graph::{Exposure, Graph, Source, Through};
-use crate::model::{Door, Protocol, RouteKind, ServiceKind};
+use crate::model::{Audience, Door, Protocol, RouteKind, ServiceKind};
 use crate::report::check::Facts;
 
 /// Ends that more than the pods that exist can reach, or that are meant to be reached from outside.

@@ -12,14 +12,19 @@ const MOST_UNFOLDED: usize = 24;
 /// Lines of the summary by namespace.
 const MOST_LINES: usize = 60;
 
-/// How long tables get.
+/// How long and how wide tables get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limit(pub Option<usize>);
+pub struct Limit {
+    /// Lines, where something was asked for; 0 stands for all.
+    pub lines: Option<usize>,
+    /// Columns of the terminal, where there is one.
+    pub width: Option<usize>,
+}
 
 impl Limit {
     /// So many lines, where nothing else was asked for; 0 stands for all.
     fn or(self, usual: usize) -> usize {
-        match self.0 {
+        match self.lines {
             None => usual,
             Some(0) => usize::MAX,
             Some(most) => most,
@@ -30,7 +35,7 @@ impl Limit {
 /// The edges for people, and what is exposed beyond them.
 pub fn table(report: &GraphReport, paint: Paint, wide: bool, limit: Limit) -> String {
     let each = usize::try_from(report.counts.pairs).is_ok_and(|pairs| pairs <= limit.or(MOST_PAIRS));
-    let mut out = if each { pairs(report, paint, wide) } else { summary(report, paint, limit) };
+    let mut out = if each { pairs(report, paint, wide, limit) } else { summary(report, paint, limit) };
     // Other namespaces' workloads are among the pairs.
     let exposed = exposed(report, paint, limit, &|e| e.from != "namespaces");
     if !exposed.is_empty() {
@@ -118,14 +123,14 @@ fn exposed(report: &GraphReport, paint: Paint, limit: Limit, wanted: &dyn Fn(&Gr
     if rows.len() == 1 {
         return String::new();
     }
-    let mut out = draw(&rows, paint);
+    let mut out = draw(&rows, paint, limit.width);
     if more > 0 {
         out.push_str(&format!("and {more} more: --limit 0, -o csv or -o json\n"));
     }
     out
 }
 
-fn pairs(report: &GraphReport, paint: Paint, wide: bool) -> String {
+fn pairs(report: &GraphReport, paint: Paint, wide: bool, limit: Limit) -> String {
     let labels: BTreeMap<&str, &str> = report.ends.iter().map(|e| (e.id.as_str(), e.label.as_str())).collect();
     let label = |id: &str| safe(labels.get(id).copied().unwrap_or(id)).into_owned();
     let mut rows = vec![["CLIENT".to_owned(), "SERVER".to_owned(), "PORTS".to_owned(), String::new()]];
@@ -144,7 +149,7 @@ fn pairs(report: &GraphReport, paint: Paint, wide: bool) -> String {
     if rows.len() == 1 {
         return String::new();
     }
-    draw(&rows, paint) + "\n"
+    draw(&rows, paint, limit.width) + "\n"
 }
 
 fn by(report: &GraphReport, edge: &GraphEdge) -> String {
@@ -220,7 +225,7 @@ fn summary(report: &GraphReport, paint: Paint, limit: Limit) -> String {
         let rest = if rest == 0 { String::new() } else { rest.to_string() };
         rows.push([safe(&from).into_owned(), safe(&to).into_owned(), open.to_string(), rest]);
     }
-    let mut out = draw(&rows, paint);
+    let mut out = draw(&rows, paint, limit.width);
     if more > 0 {
         out.push_str(&format!("and {more} more lines: --limit 0\n"));
     }
@@ -242,20 +247,71 @@ fn total(report: &GraphReport) -> String {
     text
 }
 
-/// Rows in columns, the first one a head; empty columns at the end are left out.
-fn draw(rows: &[[String; 4]], paint: Paint) -> String {
-    let widths: Vec<usize> =
+/// Columns of a table that are never narrowed further.
+const LEAST_WIDTH: usize = 14;
+
+/// Rows in columns, the first one a head; empty columns at the end are left out. On a terminal that is too narrow, cells take
+/// several lines.
+fn draw(rows: &[[String; 4]], paint: Paint, terminal: Option<usize>) -> String {
+    let mut widths: Vec<usize> =
         (0..4).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or_default()).collect();
+    let most = terminal.unwrap_or(usize::MAX);
+    loop {
+        let total: usize = widths.iter().filter(|w| **w > 0).map(|w| w + 2).sum::<usize>().saturating_sub(2);
+        let Some(widest) = widths.iter_mut().max().filter(|w| total > most && **w > LEAST_WIDTH) else { break };
+        *widest -= 1;
+    }
     let mut out = String::new();
     for (index, row) in rows.iter().enumerate() {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths).filter(|(_, w)| **w > 0) {
-            line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
+        let cells: Vec<Vec<String>> = row.iter().zip(&widths).map(|(cell, width)| wrapped(cell, *width)).collect();
+        for at in 0..cells.iter().map(Vec::len).max().unwrap_or_default() {
+            let mut line = String::new();
+            for (cell, width) in cells.iter().zip(&widths).filter(|(_, w)| **w > 0) {
+                let text = cell.get(at).map_or("", String::as_str);
+                line.push_str(text);
+                line.extend(std::iter::repeat_n(' ', (width + 2).saturating_sub(text.chars().count()).max(1)));
+            }
+            let line = line.trim_end();
+            out.push_str(&if index == 0 { paint.bold(line) } else { line.to_owned() });
+            out.push('\n');
         }
-        let line = line.trim_end();
-        out.push_str(&if index == 0 { paint.bold(line) } else { line.to_owned() });
-        out.push('\n');
     }
     out
+}
+
+/// A text in lines of so many characters, broken between words; further ones are indented. A longer word stays whole.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let at = lines.len() - 1;
+        let line = &mut lines[at];
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(format!("  {word}"));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_terminal_gets_more_lines() {
+        let row = |cells: [&str; 4]| cells.map(str::to_owned);
+        let rows = [
+            row(["EXPOSED", "TO", "PORTS", "THROUGH"]),
+            row(["shop/web", "pods with app=x in namespaces with team=y", "TCP 8080", "LoadBalancer shop/web:80"]),
+        ];
+        let narrow = draw(&rows, Paint(false), Some(60));
+        assert!(narrow.lines().all(|l| l.chars().count() <= 60) && narrow.lines().count() > 2, "{narrow}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+        let wide = draw(&rows, Paint(false), None);
+        assert_eq!((wide.lines().count(), words(&wide)), (2, words(&narrow)));
+    }
 }

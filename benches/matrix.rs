@@ -10,8 +10,8 @@ use divan::Bencher;
 use netcheck::analysis::diff::{Version, diff};
 use netcheck::model::{BuildOptions, Cluster};
 use netcheck::policy::profile::compose;
-use netcheck::policy::{Policies, Profile};
-use netcheck::reach::matrix::{Matrix, Options};
+use netcheck::policy::{Edits, Policies, Profile};
+use netcheck::reach::matrix::{Engine, Matrix, Options};
 use netcheck::source::{Options as LoadOptions, load_text};
 
 fn main() {
@@ -74,18 +74,36 @@ fn kube_network_policies_random_150k(bencher: Bencher<'_, '_>) {
     build(bencher, "adversarial-random-150k", &"kube-network-policies".parse().expect("a profile"));
 }
 
-/// The semantic difference of two versions that differ in one policy, after loading.
-#[divan::bench(args = ["ladder-10k", "ladder-150k"], sample_count = 10, sample_size = 1, max_time = 30)]
-fn diff_of_one_policy(bencher: Bencher<'_, '_>, shape: &str) {
-    let loaded = loaded(shape);
-    let (cluster, policies) = &*loaded;
-    let profile: Profile = "kube-network-policies".parse().expect("a profile");
+/// The same policies, but one of them in the middle allows nothing any more.
+fn with_one_changed(policies: &Policies) -> Policies {
     let mut changed = policies.clone();
     let list = Arc::make_mut(&mut changed.network.ingress);
     let middle = list.len() / 2;
     if let Some(policy) = list[middle..].iter_mut().find(|p| !p.rules.is_empty()) {
         policy.rules.clear();
     }
+    changed
+}
+
+/// One changed policy over a matrix that is there already.
+#[divan::bench(args = ["ladder-10k", "real", "ladder-150k"], sample_count = 50, sample_size = 1, max_time = 10)]
+fn one_policy_changed(bencher: Bencher<'_, '_>, shape: &str) {
+    let loaded = loaded(shape);
+    let (cluster, policies) = &*loaded;
+    let profile: Profile = "kube-network-policies".parse().expect("a profile");
+    let changed = with_one_changed(policies);
+    let edits = Edits::between(policies, &changed).expect("nothing foreign differs");
+    let engine = Engine::new(cluster, policies, &profile, &[&edits], Options::default());
+    bencher.bench_local(|| engine.revise(policies, &changed, &profile, &edits));
+}
+
+/// The semantic difference of two versions that differ in one policy, after loading.
+#[divan::bench(args = ["ladder-10k", "ladder-150k"], sample_count = 10, sample_size = 1, max_time = 30)]
+fn diff_of_one_policy(bencher: Bencher<'_, '_>, shape: &str) {
+    let loaded = loaded(shape);
+    let (cluster, policies) = &*loaded;
+    let profile: Profile = "kube-network-policies".parse().expect("a profile");
+    let changed = with_one_changed(policies);
     let version = |policies| Version { cluster, policies, profile: &profile };
     bencher.bench_local(|| diff(version(policies), version(&changed)));
 }

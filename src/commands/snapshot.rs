@@ -96,6 +96,10 @@ fn of_cluster(global: &Global, args: &SnapshotArgs, output: &mut Output) -> Exit
             }
         }
     }
+    if let Err(error) = loader.finish() {
+        input::draw(&error.diagnostics, &error.sources, output);
+        return Exit::Error;
+    }
     cluster::tell(global, &gathered, output);
     let snapshot = collector.finish();
     let found = gathered.plugin.or(snapshot.plugin()).map(str::to_owned);

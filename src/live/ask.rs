@@ -50,7 +50,7 @@ resources! {
     STATEFUL_SETS = "apps" "v1" "statefulsets" "StatefulSet" true;
     DAEMON_SETS = "apps" "v1" "daemonsets" "DaemonSet" true;
     JOBS = "batch" "v1" "jobs" "Job" true;
- CLAIMS = "" "v1" "persistentvolumeclaims" "PersistentVolumeClaim" true;
+    CLAIMS = "" "v1" "persistentvolumeclaims" "PersistentVolumeClaim" true;
     STORAGE_CLASSES = "storage.k8s.io" "v1" "storageclasses" "StorageClass" false;
     CRON_JOBS = "batch" "v1" "cronjobs" "CronJob" true;
 }
@@ -131,6 +131,11 @@ impl Ask {
     /// The DaemonSets that betray the network plugin, where its API groups don't.
     pub fn plugin() -> Self {
         Self::list(DAEMON_SETS, "kube-system")
+    }
+
+    /// flannel's DaemonSet, which has a namespace of its own and no API group: the name is its manifests'.
+    pub fn flannel() -> Self {
+        Self::get(DAEMON_SETS, "kube-flannel", "kube-flannel-ds")
     }
 
     /// Objects of a namespace by label.

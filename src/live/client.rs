@@ -2,29 +2,36 @@
 //! but GET.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::io::AsyncBufRead;
 use http::Request;
 use http::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER};
+use http_body_util::BodyExt;
 use kube::client::Body;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer as _};
 
 use super::error::{LiveError, Trouble, of_client, of_status, timeout};
+use super::spare::Spare;
 
 /// An API server.
 pub(super) struct Api {
     client: kube::Client,
     /// Its address, for messages.
     server: String,
+    /// The proxy that leads to it, for messages.
+    proxy: Option<String>,
     /// How long one request may take.
     timeout: Duration,
     /// Requests that were sent, for messages and tests.
     pub(super) sent: AtomicUsize,
     /// Bytes that were received.
     pub(super) received: AtomicU64,
+    /// Memory for bodies to come.
+    pub(super) spare: Arc<Spare>,
     /// Seconds that the server's clock is ahead of this one, by the last answer that told; `i64::MIN` where none did.
     ahead: AtomicI64,
 }
@@ -37,20 +44,30 @@ const TRIES: u32 = 4;
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// Objects of a page; kubectl asks for as many.
 const PAGE: usize = 500;
-/// Bytes of one answer.
-const LARGEST: usize = 1 << 30;
+/// Objects of a page that is asked for because one of more was too large: etcd keeps none of more than 1.5 MiB by default.
+const SMALLEST_PAGE: usize = 8;
+/// Bytes of a page above which fewer objects are asked for with the next.
+const AMPLE: usize = 8 << 20;
+/// Bytes of a page at which fewer objects are asked for instead of it.
+const TOO_MUCH: usize = 32 << 20;
+/// Bytes of one answer that can't be made smaller by asking for less.
+const LARGEST: usize = 256 << 20;
+/// Bytes of an answer that is an error.
+const LARGEST_ERROR: usize = 1 << 20;
 
 /// What a request expects.
 pub(super) const JSON: &str = "application/json";
 /// Names, labels and owners of objects, without the rest.
 pub(super) const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1beta1";
-/// All groups with their resources in one answer (Kubernetes 1.30), or their names alone from an older server.
-pub(super) const DISCOVERY: &str =
-    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+/// All groups with their resources in one answer (KEP-3352: `v2` since Kubernetes 1.30, `v2beta1` since 1.26), or their names
+/// alone from an older server.
+pub(super) const DISCOVERY: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+     application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
 
 impl Api {
     pub(super) fn new(config: kube::Config, limit: Option<Duration>) -> Result<Self, LiveError> {
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let proxy = config.proxy_url.as_ref().map(|url| super::config::without_user(&url.to_string()));
         let client = kube::Client::try_from(config).map_err(|error| match of_client(&error, &server) {
             (error, _) if error.trouble != Trouble::Broken => error,
             _ => LiveError::new(
@@ -63,9 +80,11 @@ impl Api {
         Ok(Self {
             client,
             server,
+            proxy: proxy.map(|url| url.trim_end_matches('/').to_owned()),
             timeout,
             sent: AtomicUsize::new(0),
             received: AtomicU64::new(0),
+            spare: Arc::default(),
             ahead: AtomicI64::new(i64::MIN),
         })
     }
@@ -101,19 +120,20 @@ impl Api {
 
     /// The body of an answer. `what` names it in messages: "pods in namespace `shop`".
     pub(super) async fn get(&self, path: &str, accept: &'static str, what: &str) -> Result<Vec<u8>, LiveError> {
-        self.retried(&Sent::get(path, accept), what).await
+        self.retried(&Sent::get(path, accept), LARGEST, what).await
     }
 
     /// Sends something, and returns the answer's body. It is sent again like a GET: only for what comes to the same the
     /// second time.
     pub(super) async fn send(&self, sent: &Sent<'_>, what: &str) -> Result<Vec<u8>, LiveError> {
-        self.retried(sent, what).await
+        self.retried(sent, LARGEST, what).await
     }
 
-    async fn retried(&self, sent: &Sent<'_>, what: &str) -> Result<Vec<u8>, LiveError> {
+    /// `most`: bytes that the body may have.
+    async fn retried(&self, sent: &Sent<'_>, most: usize, what: &str) -> Result<Vec<u8>, LiveError> {
         let mut attempt = 1;
         loop {
-            match self.once(sent, what).await {
+            match self.once(sent, most, what).await {
                 Ok(body) => return Ok(body),
                 Err(failure) => match failure.wait {
                     Some(wait) if attempt < TRIES => {
@@ -127,15 +147,15 @@ impl Api {
         }
     }
 
-    async fn once(&self, sent: &Sent<'_>, what: &str) -> Result<Vec<u8>, Failure> {
+    async fn once(&self, sent: &Sent<'_>, most: usize, what: &str) -> Result<Vec<u8>, Failure> {
         self.sent.fetch_add(1, Ordering::Relaxed);
-        match tokio::time::timeout(self.timeout, self.exchange(sent, what)).await {
+        match tokio::time::timeout(self.timeout, self.exchange(sent, most, what)).await {
             Ok(result) => result,
             Err(_) => Err(Failure { error: timeout(&self.server), wait: None }),
         }
     }
 
-    async fn exchange(&self, sent: &Sent<'_>, what: &str) -> Result<Vec<u8>, Failure> {
+    async fn exchange(&self, sent: &Sent<'_>, most: usize, what: &str) -> Result<Vec<u8>, Failure> {
         let path = sent.path;
         let mut request = Request::builder().method(sent.method).uri(path).header(ACCEPT, sent.accept);
         let body = match &sent.body {
@@ -155,16 +175,15 @@ impl Api {
             self.ahead.store(date - clock(), Ordering::Relaxed);
         }
         let after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse::<u64>().ok());
-        let body = response.into_body().collect_bytes().await.map_err(|error| self.failed(&error))?;
-        self.received.fetch_add(body.len() as u64, Ordering::Relaxed);
-        if body.len() > LARGEST {
-            let error =
-                LiveError::new(Trouble::Protocol, format!("the answer to {what} is larger than {} MiB", LARGEST >> 20));
-            return Err(Failure { error, wait: None });
+        let good = (200..300).contains(&code);
+        let body = self.body(response.into_body(), if good { most } else { LARGEST_ERROR }).await?;
+        if good {
+            return body.ok_or_else(|| {
+                let message = format!("the answer to {what} is larger than {} MiB", most >> 20);
+                Failure { error: LiveError::new(Trouble::TooLarge, message), wait: None }
+            });
         }
-        if (200..300).contains(&code) {
-            return Ok(body.into());
-        }
+        let body = body.unwrap_or_default();
         let passing = matches!(code, 429 | 500 | 502 | 503 | 504);
         let asked = after.map(Duration::from_secs);
         // A server that wants more patience than this is not waited for.
@@ -172,8 +191,29 @@ impl Api {
         Err(Failure { error: of_status(code, &body, what, &self.server), wait })
     }
 
+    /// A body as it comes; none where it has more than `most` bytes.
+    async fn body(&self, mut body: Body, most: usize) -> Result<Option<Vec<u8>>, Failure> {
+        let mut out = self.spare.take();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| self.failed(&error))?;
+            let Some(data) = frame.data_ref() else { continue };
+            self.received.fetch_add(data.len() as u64, Ordering::Relaxed);
+            if out.len() + data.len() > most {
+                return Ok(None);
+            }
+            out.extend_from_slice(data);
+        }
+        Ok(Some(out))
+    }
+
     fn failed(&self, error: &kube::Error) -> Failure {
-        let (error, passing) = of_client(error, &self.server);
+        let (mut error, passing) = of_client(error, &self.server);
+        if let Some(proxy) = self.proxy.as_ref().filter(|_| error.trouble == Trouble::Unreachable) {
+            let help = format!(
+                "the way leads through the proxy `{proxy}`: look at HTTPS_PROXY, NO_PROXY and `proxy-url` in the kubeconfig"
+            );
+            error.helps.insert(0, help);
+        }
         Failure { error, wait: passing.then_some(Duration::ZERO) }
     }
 
@@ -190,13 +230,19 @@ impl Api {
         let separator = if path.contains('?') { '&' } else { '?' };
         let mut restarted = false;
         let mut token: Option<String> = None;
+        let mut limit = PAGE;
         loop {
-            let mut url = format!("{path}{separator}limit={PAGE}");
+            let mut url = format!("{path}{separator}limit={limit}");
             if let Some(token) = &token {
                 url.push_str("&continue=");
                 url.push_str(&encode(token));
             }
-            let body = match self.get(&url, accept, what).await {
+            let most = if limit > SMALLEST_PAGE { TOO_MUCH } else { LARGEST };
+            let body = match self.retried(&Sent::get(&url, accept), most, what).await {
+                Err(error) if error.trouble == Trouble::TooLarge && limit > SMALLEST_PAGE => {
+                    limit = (limit / 8).max(SMALLEST_PAGE);
+                    continue;
+                }
                 Err(error) if error.trouble == Trouble::Gone && !restarted => {
                     (restarted, token) = (true, None);
                     restart();
@@ -213,12 +259,24 @@ impl Api {
                     format!("the list of {what} does not get on: the server repeats a page"),
                 ));
             }
+            limit = next_limit(limit, body.len());
             page(body).await?;
             match next {
                 Some(next) => token = Some(next),
                 None => return Ok(()),
             }
         }
+    }
+}
+
+/// How many objects to ask for after a page of so many bytes: memory is bounded by bytes, not by objects.
+fn next_limit(limit: usize, bytes: usize) -> usize {
+    if bytes > AMPLE {
+        (limit * AMPLE / bytes).clamp(SMALLEST_PAGE, limit)
+    } else if bytes < AMPLE / 4 {
+        (limit * 2).min(PAGE)
+    } else {
+        limit
     }
 }
 
@@ -332,6 +390,16 @@ mod tests {
         assert_eq!(token(r#"{"items":[{"metadata":{"continue":"no"}}],"metadata":{"continue":""}}"#), Ok(None));
         assert_eq!(token(r#"{"items":[]}"#), Ok(None));
         assert_eq!(token("<html>"), Err(()));
+    }
+
+    #[test]
+    fn large_objects_are_asked_for_in_smaller_pages() {
+        assert_eq!(next_limit(500, 7 << 20), 500);
+        assert_eq!(next_limit(500, 16 << 20), 250);
+        assert_eq!(next_limit(62, 31 << 20), 16);
+        assert_eq!(next_limit(8, 100 << 20), 8);
+        assert_eq!(next_limit(62, 1 << 20), 124);
+        assert_eq!(next_limit(400, 0), 500);
     }
 
     #[test]

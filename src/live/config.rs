@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{ExecAuthCluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::error::{LiveError, Trouble, shorten};
 
@@ -31,6 +31,8 @@ pub(super) struct Chosen {
     pub(super) config: Config,
     /// The name to show for the cluster: its context.
     pub(super) context: String,
+    /// The proxy that `proxy-url` of the kubeconfig names.
+    proxy: Option<String>,
 }
 
 /// How long a connection may take to be made.
@@ -41,17 +43,30 @@ pub(super) async fn choose(options: &ConnectOptions) -> Result<Chosen, LiveError
     let (kubeconfig, looked) = read(options)?;
     let empty =
         kubeconfig.contexts.is_empty() && kubeconfig.clusters.is_empty() && kubeconfig.current_context.is_none();
-    let in_cluster = env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let in_cluster = env::var_os("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty());
     let mut chosen = if empty && options.context.is_none() && in_cluster {
         let config = Config::incluster().map_err(|error| {
             LiveError::new(Trouble::Config, format!("the service account of this pod can't be used: {error}"))
                 .help("mount it (`automountServiceAccountToken`), or give a kubeconfig with --kubeconfig")
         })?;
-        Chosen { config, context: "in-cluster".to_owned() }
+        Chosen { config, context: "in-cluster".to_owned(), proxy: None }
     } else {
         from_file(kubeconfig, options, &looked).await?
     };
     let config = &mut chosen.config;
+    if config.default_namespace.is_empty() {
+        "default".clone_into(&mut config.default_namespace);
+    }
+    // As client-go does it: what the kubeconfig says counts alone, and what NO_PROXY names is the cluster, not the proxy.
+    config.proxy_url = match &chosen.proxy {
+        Some(url) => Some(proxy_url(url, "`proxy-url` in the kubeconfig")?),
+        None => {
+            let host = config.cluster_url.host().unwrap_or_default();
+            let secure = config.cluster_url.scheme_str() == Some("https");
+            let url = proxy(secure, host, &|name| env::var(name).ok().filter(|v| !v.is_empty()));
+            url.map(|url| proxy_url(&url, "HTTPS_PROXY and HTTP_PROXY")).transpose()?
+        }
+    };
     if let Some(user) = &options.impersonate {
         config.auth_info.impersonate = Some(user.clone());
     }
@@ -101,20 +116,48 @@ async fn from_file(kubeconfig: Kubeconfig, options: &ConnectOptions, looked: &[P
         .and_then(|c| c.proxy_url.clone())
         .filter(|p| !p.is_empty());
     let wanted = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
-    let mut config =
-        Config::from_custom_kubeconfig(kubeconfig, &wanted).await.map_err(|error| refused(&error, &context))?;
-    if explicit.is_none() {
-        let host = config.cluster_url.host().unwrap_or_default().to_owned();
-        let secure = config.cluster_url.scheme_str() == Some("https");
-        config.proxy_url = match proxy(secure, &host, &|name| env::var(name).ok().filter(|v| !v.is_empty())) {
-            None => None,
-            Some(url) => Some(url.parse().map_err(|error| {
-                LiveError::new(Trouble::Config, format!("the proxy `{}` is not a URL: {error}", shorten(&url)))
-                    .help("look at HTTPS_PROXY and HTTP_PROXY")
-            })?),
-        };
+    let config = match Config::from_custom_kubeconfig(kubeconfig.clone(), &wanted).await {
+        // It refuses what client-go passes over in NO_PROXY; which proxy it is, is worked out here in any case.
+        Err(KubeconfigError::ParseNoProxy(_) | KubeconfigError::ParseProxyUrl(_)) => {
+            without_proxy(&kubeconfig, &context)
+        }
+        other => other,
+    };
+    let config = config.map_err(|error| refused(&error, &context))?;
+    Ok(Chosen { config, context, proxy: explicit })
+}
+
+/// What the library makes of a context that it knows, but for the proxy.
+fn without_proxy(kubeconfig: &Kubeconfig, context: &str) -> Result<Config, KubeconfigError> {
+    let missing = || KubeconfigError::LoadContext(context.to_owned());
+    let named = kubeconfig.contexts.iter().find(|c| c.name == context).and_then(|c| c.context.as_ref());
+    let named = named.ok_or_else(missing)?;
+    let cluster = kubeconfig.clusters.iter().find(|c| c.name == named.cluster).and_then(|c| c.cluster.as_ref());
+    let cluster = cluster.ok_or_else(|| KubeconfigError::LoadClusterOfContext(named.cluster.clone()))?;
+    let user = kubeconfig.auth_infos.iter().find(|u| Some(&u.name) == named.user.as_ref());
+    let mut auth_info = user.and_then(|u| u.auth_info.clone()).unwrap_or_default();
+    // What a credential plugin is told of the cluster has the authority's certificate in it, wherever that stands.
+    let told = ExecAuthCluster::try_from(cluster)?;
+    let authority = told.certificate_authority_data.clone();
+    if let Some(exec) = auth_info.exec.as_mut().filter(|exec| exec.provide_cluster_info) {
+        exec.cluster = Some(told);
     }
-    Ok(Chosen { config, context })
+    let server = cluster.server.as_deref().ok_or(KubeconfigError::MissingClusterUrl)?;
+    let mut config = Config::new(server.parse().map_err(KubeconfigError::ParseClusterUrl)?);
+    config.root_cert = match authority {
+        Some(pem) => {
+            let parsed = pem::parse_many(pem).map_err(KubeconfigError::ParseCertificates)?;
+            let certificates = parsed.into_iter().filter(|p| p.tag() == "CERTIFICATE");
+            Some(certificates.map(pem::Pem::into_contents).collect())
+        }
+        None => None,
+    };
+    config.default_namespace = named.namespace.clone().unwrap_or_default();
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
+    config.disable_compression = cluster.disable_compression.unwrap_or(false);
+    config.tls_server_name.clone_from(&cluster.tls_server_name);
+    config.auth_info = auth_info;
+    Ok(config)
 }
 
 fn list(names: &[&str]) -> String {
@@ -208,9 +251,58 @@ fn proxy(secure: bool, host: &str, variable: &dyn Fn(&str) -> Option<String>) ->
     Some(if url.contains("://") { url } else { format!("http://{url}") })
 }
 
+/// A proxy's URL as the library takes it. `from` is where it was named.
+fn proxy_url(text: &str, from: &str) -> Result<http::Uri, LiveError> {
+    let wrong = |why: &str| {
+        LiveError::new(Trouble::Config, format!("the proxy `{}` can't be used: {why}", shorten(&without_user(text))))
+            .help(format!("look at {from}"))
+    };
+    // Names are resolved by the proxy in both.
+    let mut text = match text.strip_prefix("socks5h://") {
+        Some(rest) => format!("socks5://{rest}"),
+        None => text.to_owned(),
+    };
+    let read = |text: &str| text.parse::<http::Uri>().map_err(|error| wrong(&format!("{error}")));
+    let url = read(&text)?;
+    let socks = url.scheme_str() == Some("socks5");
+    if !socks && !matches!(url.scheme_str(), Some("http" | "https")) {
+        return Err(wrong("only http, https and socks5 are known"));
+    }
+    let authority = url.authority().map_or("", http::uri::Authority::as_str);
+    if socks && authority.contains('@') {
+        return Err(wrong("a name and a password can't be given to a proxy of this kind"));
+    }
+    if socks && url.port().is_none() {
+        // RFC 1928's port; the library would take HTTP's.
+        text = format!("socks5://{authority}:1080");
+    }
+    read(&text)
+}
+
+/// A URL without the name and the password in it.
+pub(super) fn without_user(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if scheme.is_empty() { format!("{host}{path}") } else { format!("{scheme}://{host}{path}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn urls_of_proxies() {
+        let read = |text: &str| proxy_url(text, "it").map(|url| url.to_string());
+        assert_eq!(read("http://user:pw@proxy:3128"), Ok("http://user:pw@proxy:3128/".to_owned()));
+        assert_eq!(read("socks5h://proxy"), Ok("socks5://proxy:1080/".to_owned()));
+        assert_eq!(read("socks5://proxy:9050"), Ok("socks5://proxy:9050/".to_owned()));
+        for bad in ["ftp://user:secret@proxy", "socks5://user:secret@proxy", "http://user:secret@[proxy"] {
+            let error = read(bad).unwrap_err();
+            assert!(!error.message.contains("secret") && error.helps == ["look at it"], "{error:?}");
+        }
+        assert_eq!(without_user("http://a:b@c@proxy:1/x"), "http://proxy:1/x");
+    }
 
     #[test]
     fn proxies_are_read_as_go_reads_them() {

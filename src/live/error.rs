@@ -35,6 +35,8 @@ pub enum Trouble {
     Broken,
     /// The answer is not the API's.
     Protocol,
+    /// The answer has more bytes than can be meant.
+    TooLarge,
     /// Stopped by the user.
     Interrupted,
     /// This pod can't be probed from.

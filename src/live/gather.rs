@@ -102,7 +102,7 @@ pub(super) async fn question(
         for (ask, answer) in answers {
             let (answer, bodies) = answer?;
             // DaemonSets of the plugin are no part of the question.
-            if ask != Ask::plugin() {
+            if ask != Ask::plugin() && ask != Ask::flannel() {
                 bodies.iter().for_each(|body| each(body));
             }
             known.insert(ask, answer);
@@ -118,11 +118,15 @@ pub(super) async fn question(
         Some(Answer::Discovered(discovered)) => discovered.plugins(),
         _ => BTreeSet::new(),
     };
-    let running = match known.get(&Ask::plugin()) {
-        Some(Answer::Found(found)) => found.as_slice(),
-        _ => &[],
-    };
-    gathered.betrayed(&groups, running);
+    let running: Vec<Slim> = [Ask::plugin(), Ask::flannel()]
+        .iter()
+        .filter_map(|ask| match known.get(ask) {
+            Some(Answer::Found(found)) => Some(found.clone()),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    gathered.betrayed(&groups, &running);
     let hidden = known.iter().filter(|(_, answer)| matches!(answer, Answer::Forbidden));
     gathered.hide(hidden.map(|(ask, _)| ask));
     Ok(gathered)
@@ -136,7 +140,7 @@ fn within_budget(asks: &mut Vec<Ask>, known: &mut Known, question: &Question, se
         return;
     }
     asks.retain(|ask| {
-        let plugin = *ask == Ask::plugin();
+        let plugin = *ask == Ask::plugin() || *ask == Ask::flannel();
         if plugin {
             known.insert(ask.clone(), Answer::Skipped);
         }
@@ -461,14 +465,15 @@ pub(super) async fn everything(
         return Err(error);
     }
     let groups = discovered.as_ref().map(Discovered::plugins).unwrap_or_default();
-    let running = match groups.len() {
-        1 => Vec::new(),
+    let mut running = Vec::new();
+    if groups.len() != 1 {
         // Who may not see them goes without.
-        _ => match fetch(api, &Ask::plugin()).await?.0 {
-            Answer::Found(found) => found,
-            _ => Vec::new(),
-        },
-    };
+        for ask in [Ask::plugin(), Ask::flannel()].iter().take(if groups.is_empty() { 2 } else { 1 }) {
+            if let Answer::Found(found) = fetch(api, ask).await?.0 {
+                running.extend(found);
+            }
+        }
+    }
     let mut gathered = Gathered { requests: api.sent.load(Ordering::Relaxed), ..Gathered::default() };
     gathered.betrayed(&groups, &running);
     gathered.hide(hidden.iter());

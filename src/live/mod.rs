@@ -9,10 +9,12 @@ mod config;
 mod discovery;
 mod error;
 mod gather;
+mod interrupt;
 mod needs;
 pub mod probe;
 mod progress;
 pub mod rights;
+mod spare;
 pub mod watch;
 pub mod why;
 
@@ -102,13 +104,12 @@ impl Session {
         gather: impl FnOnce(tokio::sync::mpsc::Sender<Vec<u8>>) -> F,
     ) -> Result<Gathered, LiveError> {
         let source = loader.cluster(&self.context);
-        let (bodies, mut received) = tokio::sync::mpsc::channel::<Vec<u8>>(4);
+        let spare = self.api.spare.clone();
+        let (bodies, mut received) = tokio::sync::mpsc::channel::<Vec<u8>>(1);
         std::thread::scope(|threads| {
-            // Reading a page takes about as long as receiving one: both are done at once.
+            // Pages are read while others are on their way.
             threads.spawn(move || {
-                while let Some(body) = received.blocking_recv() {
-                    loader.answer(source, &body);
-                }
+                loader.answers(source, std::iter::from_fn(|| received.blocking_recv()), |body| spare.give(body));
             });
             self.runtime.block_on(progress::beside(&self.api, self.progress, gather(bodies)))
         })

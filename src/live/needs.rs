@@ -428,7 +428,7 @@ impl<'k> Finder<'k> {
         let Some(Answer::Discovered(discovered)) = self.known.get(&Ask::Discovery) else { return false };
         let mut resources = discovered.policies.clone();
         // What leads in from outside doesn't change a verdict.
-        for version in discovered.open.iter().filter(|v| !v.starts_with("gateway.networking.k8s.io/")) {
+        for version in discovered.open.iter().filter(|v| is_policies(v)) {
             if let Some(Answer::Discovered(more)) = self.ask(Ask::Group(version.clone())) {
                 resources.extend(more.policies.iter().cloned());
             }
@@ -448,13 +448,21 @@ impl<'k> Finder<'k> {
     /// Asks which network plugin runs, where there is a policy that it may read in its own way and its APIs don't tell.
     fn plugin(&mut self, namespaces: &BTreeSet<String>) {
         let Some(Answer::Discovered(discovered)) = self.known.get(&Ask::Discovery) else { return };
-        // An older server has its groups asked for one by one: that leaves no request for it.
-        if self.question.plugin_known || discovered.plugins().len() == 1 || !discovered.open.is_empty() {
+        if self.question.plugin_known || discovered.plugins().len() == 1 {
+            return;
+        }
+        // An older server has its groups asked for one by one: what policies it has comes first, if there are requests left.
+        let waits =
+            |version: &&String| is_policies(version) && !self.known.contains_key(&Ask::Group((*version).clone()));
+        if discovered.open.iter().any(|version| waits(&version)) {
             return;
         }
         let any = |ask: &Ask| matches!(self.known.get(ask), Some(Answer::Found(policies)) if !policies.is_empty());
         if namespaces.iter().any(|n| any(&Ask::list(NETWORK_POLICIES, n))) {
             self.ask(Ask::plugin());
+            if discovered.plugins().is_empty() {
+                self.ask(Ask::flannel());
+            }
         }
     }
 
@@ -496,6 +504,11 @@ impl<'k> Finder<'k> {
             self.ask(Ask::labelled(SERVICES, DNS_NAMESPACE, "k8s-app=kube-dns".to_owned()));
         }
     }
+}
+
+/// Whether a group version may hold policies.
+fn is_policies(version: &str) -> bool {
+    !version.starts_with("gateway.networking.k8s.io/")
 }
 
 /// Whether a pod belongs to a workload of this name. The Deployment controller names its ReplicaSets NAME-HASH.

@@ -1,12 +1,12 @@
 //! A line on the terminal about what takes over a second, taken away when it is done.
 
-use std::cell::Cell;
 use std::future::Future;
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, stderr};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::client::Api;
+use super::interrupt::Line;
 
 /// Does some work with a line about it beside.
 pub(super) async fn beside<T>(api: &Api, wanted: bool, work: impl Future<Output = T>) -> T {
@@ -30,23 +30,17 @@ async fn with_line<T>(wanted: bool, line: impl Fn() -> String, work: impl Future
         return work.await;
     }
     let work = std::pin::pin!(work);
-    let shown = Cell::new(false);
     let lines = std::pin::pin!(async {
         tokio::time::sleep(Duration::from_secs(1)).await;
+        // Taken away where the work is done, and where it is given up.
+        let shown = Line::new();
         loop {
-            shown.set(true);
-            let _ = write!(stderr(), "\r\x1b[K{}", line());
-            let _ = stderr().flush();
+            shown.show(&line());
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });
-    let result = match futures::future::select(work, lines).await {
+    match futures::future::select(work, lines).await {
         futures::future::Either::Left((result, _)) => result,
         futures::future::Either::Right((never, _)) => never,
-    };
-    if shown.get() {
-        let _ = write!(stderr(), "\r\x1b[K");
-        let _ = stderr().flush();
     }
-    result
 }

@@ -96,7 +96,7 @@ impl Session {
         self.runtime.block_on(async {
             tokio::select! {
                 result = self.follow(&ask, &mut each, &mut trouble) => result,
-                () = super::probe::interrupted() => Ok(()),
+                () = super::interrupt::interrupted() => Ok(()),
             }
         })
     }

@@ -100,7 +100,6 @@ impl Item {
         thread_local! {
             static CUT: RefCell<Cut> = RefCell::default();
         }
-        let (own, name) = cut::name(text)?;
         CUT.with_borrow_mut(|kept| {
             cut::cut(keep, text, kept)?;
             let kept_text = std::str::from_utf8(&kept.text).map_err(|_| Odd)?;
@@ -115,6 +114,7 @@ impl Item {
                 None => out.push('}'),
             }
             let containers = kept.containers.clone().map(|c| c.start + moved..c.end + moved);
+            let (own, name) = (kept.namespace.clone(), kept.name.clone());
             let place = Self::place(rank, api_version, kind, own, name, namespace);
             Ok(Self { place, text: Written::new(&out, containers), plugin: None })
         })

@@ -4,6 +4,7 @@
 //! that a user sees them together. What a field means is not known here.
 
 mod dump;
+mod page;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -190,32 +191,6 @@ impl Loader {
             layout: Layout::Json(Vec::new()),
             text: Text::Items(BTreeMap::new()),
         })
-    }
-
-    /// Reads an answer of a cluster's API server: an object, or a list of them. Objects that the API server holds were
-    /// accepted by it: what is said against them is a warning.
-    pub fn answer(&mut self, source: SourceId, json: &[u8]) {
-        let (before, start) = match self.input.sources.get_mut(source).map(|s| &mut s.layout) {
-            Some(Layout::Json(documents)) => {
-                let start = documents.last().map_or(0, |d| d.range.end);
-                (std::mem::take(documents), start)
-            }
-            _ => return,
-        };
-        let mut dump = Dump::new(source, true, false);
-        dump.documents = before;
-        self.cluster = true;
-        let result = dump.cut(self, json, start);
-        self.cluster = false;
-        if let Some(source) = self.input.sources.get_mut(source) {
-            source.layout = Layout::Json(dump.documents);
-            if let Text::Items(kept) = &mut source.text {
-                kept.append(&mut dump.kept);
-            }
-        }
-        if result.is_err() {
-            self.errors.push(Diagnostic::error("the cluster's answer is not JSON"));
-        }
     }
 
     /// The namespaces of the pods, workloads and Services that were read so far.

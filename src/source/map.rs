@@ -238,7 +238,7 @@ impl SourceMap {
         self.sources.get_mut(source.0 as usize)
     }
 
-    fn get(&self, source: SourceId) -> Option<&Source> {
+    pub(super) fn get(&self, source: SourceId) -> Option<&Source> {
         self.sources.get(source.0 as usize)
     }
 

@@ -224,6 +224,8 @@ pub struct Reading {
     pub cluster: bool,
     /// Whether what is not wanted of them has to be JSON all the same.
     pub whole: bool,
+    /// Whether they are shown to an observer and nothing is wanted of them here: an API server took them.
+    pub only_shown: bool,
 }
 
 /// Reads the item at the start of a text that goes on behind it. [`Odd`] where it has to be cut out first and read with
@@ -234,6 +236,9 @@ pub fn item(origin: Origin, reading: &Reading, text: &[u8]) -> Result<Item, Odd>
         (None, None) if reading.listed.api_version.is_some() => (reading.listed.clone(), false),
         _ => (said(reading, text)?, true),
     };
+    if reading.only_shown {
+        return Ok(Item { parsed: Parsed::default(), type_meta, end: scan::value_end(text, 0)?, written: None });
+    }
     if reading.whole && !is_json(&text[..scan::value_end(text, 0)?]) {
         return Err(Odd);
     }

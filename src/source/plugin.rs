@@ -44,7 +44,7 @@ const UNDERNEATH: &str = "aws-vpc-cni";
 
 /// The plugin that enforces, where groups and DaemonSets leave no doubt.
 ///
-/// The DaemonSets are those of `kube-system`: what doesn't run there may run elsewhere.
+/// The DaemonSets are those of `kube-system`, and flannel's: what doesn't run there may run elsewhere.
 pub fn settle(groups: &BTreeSet<&'static str>, running: &BTreeSet<&'static str>) -> Option<&'static str> {
     let above = |found: &BTreeSet<&'static str>| found.iter().copied().filter(|p| *p != UNDERNEATH).collect::<Vec<_>>();
     match (above(groups).as_slice(), above(running).as_slice()) {

@@ -280,6 +280,11 @@ impl ApiServer {
         self.state().log.clone()
     }
 
+    /// Where it listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A kubeconfig that leads here, with `shop` as the namespace.
     pub fn kubeconfig(&self) -> PathBuf {
         self.kubeconfig_as("token: secret-token")
@@ -315,6 +320,8 @@ pub fn program() -> assert_cmd::Command {
         "https_proxy",
         "HTTP_PROXY",
         "http_proxy",
+        "NO_PROXY",
+        "no_proxy",
         "KUBERNETES_SERVICE_HOST",
         "NETCHECK_CNI",
     ] {

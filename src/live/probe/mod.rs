@@ -27,6 +27,7 @@ pub use subject::Mesh;
 
 use super::client::Api;
 use super::error::{LiveError, Trouble};
+use super::interrupt::{Mine, interrupted};
 use super::{Session, progress};
 use crate::probe_record::{Class, Counter, Record, class_of};
 use crate::probe_target::Target;
@@ -227,7 +228,7 @@ impl Session {
         }))
     }
 
-    /// Waits; false where it was interrupted. Once a probe has run, an interrupt no longer ends this program by itself.
+    /// Waits; false where it was interrupted.
     pub fn pause(&self, time: Duration) -> bool {
         self.runtime.block_on(async {
             tokio::select! {
@@ -255,6 +256,8 @@ impl Session {
         stopped: impl FnOnce() -> Vec<Result<T, LiveError>>,
     ) -> Vec<Result<T, LiveError>> {
         self.runtime.block_on(async {
+            // What was made is removed, whatever comes in between.
+            let _mine = Mine::new();
             let work = progress::probing(self.progress, pods, work);
             let out = tokio::select! {
                 out = work => out,
@@ -269,22 +272,6 @@ impl Session {
             out.into_iter().map(|result| result.map_err(|error| error.help(help.clone()))).collect()
         })
     }
-}
-
-/// Ctrl-C, or a request to end.
-pub(super) async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 fn stopped(pod: &str) -> LiveError {

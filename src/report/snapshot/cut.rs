@@ -20,35 +20,19 @@ pub(super) struct Cut {
     pub text: Vec<u8>,
     /// Where the containers of a pod stand in it.
     pub containers: Option<Range<usize>>,
-}
-
-/// `metadata.namespace` and `metadata.name`; empty where they are missing.
-pub(super) fn name(text: &[u8]) -> Result<(String, String), Odd> {
-    let (mut namespace, mut name) = (String::new(), String::new());
-    let mut entries = Entries::of(text, 0)?;
-    while let Some(entry) = entries.next(text)? {
-        if entry.key == b"metadata" {
-            let mut metadata = Entries::of(text, entry.value)?;
-            while let Some(entry) = metadata.next(text)? {
-                match entry.key {
-                    b"namespace" => namespace = plain_string(text, entry.value)?.to_owned(),
-                    b"name" => name = plain_string(text, entry.value)?.to_owned(),
-                    _ => {}
-                }
-                metadata.at = value_end(text, entry.value)?;
-            }
-            return Ok((namespace, name));
-        }
-        entries.at = value_end(text, entry.value)?;
-    }
-    Ok((namespace, name))
+    /// `metadata.namespace`; empty where it is missing.
+    pub namespace: String,
+    /// `metadata.name`; empty where it is missing.
+    pub name: String,
 }
 
 /// What is kept of the object in a text.
 pub(super) fn cut(keep: &Keep, text: &[u8], out: &mut Cut) -> Result<(), Odd> {
     out.text.clear();
     out.containers = None;
-    Cutting { text, out }.value(keep, 0, 0).map(|_| ())
+    out.namespace.clear();
+    out.name.clear();
+    Cutting { text, out, metadata: false }.value(keep, 0, 0).map(|_| ())
 }
 
 /// The most fields that are kept of one object.
@@ -66,6 +50,8 @@ thread_local! {
 struct Cutting<'t, 'o> {
     text: &'t [u8],
     out: &'o mut Cut,
+    /// Whether this is the object's `metadata`.
+    metadata: bool,
 }
 
 impl Cutting<'_, '_> {
@@ -127,6 +113,17 @@ impl Cutting<'_, '_> {
             self.out.text.extend_from_slice(name.as_bytes());
             self.out.text.extend_from_slice(b"\":");
             let value = self.out.text.len();
+            if self.metadata && depth == 1 {
+                // Every kind keeps both.
+                match *name {
+                    "namespace" => plain_string(self.text, at)?.clone_into(&mut self.out.namespace),
+                    "name" => plain_string(self.text, at)?.clone_into(&mut self.out.name),
+                    _ => {}
+                }
+            }
+            if depth == 0 {
+                self.metadata = *name == "metadata";
+            }
             if self.value(keep, at, depth + 1)?.1 {
                 any = true;
                 if depth == 1 && *name == "containers" {

@@ -26,7 +26,7 @@ pub(super) struct Dump {
     keep_items: bool,
     whole: bool,
     pub documents: Vec<JsonDocument>,
-    items: Vec<Range<u64>>,
+    pub items: Vec<Range<u64>>,
     batch: Vec<Raw>,
     batch_bytes: usize,
     /// Texts of items that diagnostics point into, by where they start.
@@ -108,7 +108,7 @@ impl Dump {
     }
 
     /// Takes over what was read of a block. Where it stopped before its end: at which byte, and what has to follow there.
-    fn take(&mut self, loader: &mut Loader, base: u64, read: &mut Done) -> Option<(usize, Next)> {
+    pub fn take(&mut self, loader: &mut Loader, base: u64, read: &mut Done) -> Option<(usize, Next)> {
         let start = base + read.start;
         for item in read.items.drain(..) {
             let number = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
@@ -181,12 +181,10 @@ impl json::Sink for Reader<'_> {
             return Ok(Next::Item);
         }
         self.dump.flush(self.loader);
-        let reading = Reading { listed, cluster: self.loader.cluster, whole: self.dump.whole };
+        let reading = Reading { listed, cluster: self.loader.cluster, whole: self.dump.whole, only_shown: false };
         let work = Work {
             origin: self.dump.origin(None),
-            reading,
-            keep_items: self.dump.keep_items,
-            observer: self.loader.options.observer.clone(),
+            ..Work::new(self.dump.source, reading, self.dump.keep_items, self.loader.options.observer.clone())
         };
         let (at, mut lines) = blocks.position();
         let mut next_line = self.base + at;
@@ -259,13 +257,13 @@ impl Queue {
 }
 
 /// A block that was read.
-struct Done {
-    bytes: Vec<u8>,
+pub(super) struct Done {
+    pub bytes: Vec<u8>,
     from: usize,
     start: u64,
     items: Vec<Item>,
     /// Where it was not read on: at the end, if all was as guessed.
-    stop: (usize, Next),
+    pub stop: (usize, Next),
     /// Lines that end in it.
     lines: u64,
 }
@@ -283,7 +281,8 @@ struct Item {
 }
 
 /// How the items of one list are read.
-struct Work {
+#[derive(Clone)]
+pub(super) struct Work {
     origin: Origin,
     reading: Reading,
     keep_items: bool,
@@ -291,7 +290,18 @@ struct Work {
 }
 
 impl Work {
-    fn read(&self, block: Block) -> Done {
+    pub fn new(source: SourceId, reading: Reading, keep_items: bool, observer: Option<Observer>) -> Self {
+        Self { origin: Origin { source, document: 0, item: None }, reading, keep_items, observer }
+    }
+
+    /// The same for another document, whose items are what its head says.
+    pub fn of(&self, document: u32, listed: TypeMeta) -> Self {
+        let mut out = self.clone();
+        (out.origin.document, out.reading.listed) = (document, listed);
+        out
+    }
+
+    pub fn read(&self, block: Block) -> Done {
         let Block { bytes, from, start } = block;
         let mut items = Vec::with_capacity(bytes.len() >> 13);
         let mut at = from;
@@ -311,7 +321,8 @@ impl Work {
                 _ => break (at, Next::Separator),
             }
         };
-        let lines = memchr::memchr_iter(b'\n', &bytes[from..]).count() as u64;
+        // Of a cluster's answers no line is ever named.
+        let lines = if self.reading.cluster { 0 } else { memchr::memchr_iter(b'\n', &bytes[from..]).count() as u64 };
         Done { bytes, from, start, items, stop, lines }
     }
 

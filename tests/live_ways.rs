@@ -1,0 +1,247 @@
+//! The ways to a cluster: TLS, proxies, the service account of a pod; and the way out, Ctrl-C.
+
+mod api_server;
+mod ways;
+
+use std::path::Path;
+
+use api_server::objects::cluster;
+use api_server::{ApiServer, program};
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::contains;
+use ways::{Certificates, Proxy, kubeconfig};
+
+const CHECK: [&str; 2] = ["frontend", "cart:8080"];
+
+fn check(config: &Path) -> assert_cmd::Command {
+    let mut command = program();
+    command.env("KUBECONFIG", config).args(CHECK);
+    command
+}
+
+#[test]
+fn who_the_server_is_is_looked_at() {
+    let Some(certificates) = Certificates::make() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let server = ApiServer::start(cluster()).with_token("t");
+    let port = certificates.before(server.port());
+    let known = format!("certificate-authority: {}", certificates.authority().display());
+    let at = |host: &str, cluster: &str| kubeconfig(directory.path(), &format!("https://{host}:{port}"), cluster);
+    check(&at("127.0.0.1", &known)).assert().code(0).stdout(contains("reachable"));
+    check(&at("127.0.0.1", "insecure-skip-tls-verify: true")).assert().code(0);
+    check(&at("localhost", &format!("{known}\ntls-server-name: api.test"))).assert().code(0);
+    let asked = server.asked().len();
+    for (host, cluster, why, advice) in [
+        ("127.0.0.1", "", "an authority that the kubeconfig doesn't name", "certificate-authority-data"),
+        ("localhost", known.as_str(), "for another name", "tls-server-name"),
+        ("127.0.0.1", "certificate-authority: /nonexistent/ca.crt", "can't be used", "kubectl config view"),
+    ] {
+        check(&at(host, cluster)).assert().code(2).stderr(contains(why).and(contains(advice)));
+    }
+    assert_eq!(server.asked().len(), asked, "nothing is sent to who isn't trusted");
+}
+
+#[test]
+fn proxies_lead_to_names_that_only_they_know() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = ApiServer::start(cluster()).with_token("t");
+    let http = |cluster: &str| kubeconfig(directory.path(), "http://api.test:8001", cluster);
+
+    let proxy = Proxy::http(server.port());
+    let url = format!("http://dev:p%40ss@127.0.0.1:{}", proxy.port);
+    check(&http("")).env("HTTP_PROXY", &url).assert().code(0);
+    let asked = proxy.asked();
+    // `dev:p@ss` in base64.
+    assert!(
+        asked.iter().all(|a| a.contains("CONNECT api.test:8001 ") && a.contains("Basic ZGV2OnBAc3M=")),
+        "{asked:?}"
+    );
+    assert!(!asked.is_empty());
+
+    // Without a scheme, as many write it; and where the kubeconfig names one, that alone counts.
+    let proxy = Proxy::http(server.port());
+    check(&http("")).env("http_proxy", format!("127.0.0.1:{}", proxy.port)).assert().code(0);
+    assert!(!proxy.asked().is_empty());
+    let socks = Proxy::socks(server.port());
+    let other = Proxy::http(server.port());
+    check(&http(&format!("proxy-url: socks5h://127.0.0.1:{}", socks.port)))
+        .env("HTTP_PROXY", format!("http://127.0.0.1:{}", other.port))
+        .env("NO_PROXY", "127.0.0.1,*")
+        .assert()
+        .code(0);
+    assert!(socks.asked().iter().all(|a| a == "api.test:8001") && !socks.asked().is_empty(), "{:?}", socks.asked());
+    assert_eq!(other.asked(), Vec::<String>::new());
+
+    // What NO_PROXY has between two commas is nothing.
+    let proxy = Proxy::http(server.port());
+    check(&http(""))
+        .env("HTTP_PROXY", format!("http://127.0.0.1:{}", proxy.port))
+        .env("HTTPS_PROXY", "http://127.0.0.1:1")
+        .env("NO_PROXY", "10.0.0.0/8,,<local>,")
+        .assert()
+        .code(0);
+    assert!(!proxy.asked().is_empty());
+
+    // What is to be reached directly is.
+    check(&http(""))
+        .env("HTTP_PROXY", format!("http://127.0.0.1:{}", other.port))
+        .env("NO_PROXY", "10.0.0.0/8,.test")
+        .assert()
+        .code(2)
+        .stderr(contains("its name can't be resolved"));
+    check(&server.kubeconfig_as("token: t"))
+        .env("HTTP_PROXY", format!("http://127.0.0.1:{}", other.port))
+        .assert()
+        .code(0);
+    assert_eq!(other.asked(), Vec::<String>::new(), "nor is loopback ever proxied");
+}
+
+#[test]
+fn tls_goes_through_a_proxy_to_the_server() {
+    let Some(certificates) = Certificates::make() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let server = ApiServer::start(cluster()).with_token("t");
+    let proxy = Proxy::http(certificates.before(server.port()));
+    let known = format!("certificate-authority: {}", certificates.authority().display());
+    check(&kubeconfig(directory.path(), "https://api.test:6443", &known))
+        .env("HTTPS_PROXY", format!("http://127.0.0.1:{}", proxy.port))
+        .env("HTTP_PROXY", "http://127.0.0.1:1")
+        .assert()
+        .code(0);
+    assert!(proxy.asked().iter().all(|a| a.starts_with("CONNECT api.test:6443 ")) && !proxy.asked().is_empty());
+}
+
+#[test]
+fn a_proxy_that_stands_in_the_way_is_named_without_its_password() {
+    let directory = tempfile::tempdir().unwrap();
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let refusing = Proxy::refusing();
+    for (port, why) in [(dead, "connection refused"), (refusing.port, "proxy")] {
+        check(&kubeconfig(directory.path(), "http://api.test:8001", ""))
+            .env("HTTP_PROXY", format!("http://dev:hunter2@127.0.0.1:{port}"))
+            .assert()
+            .code(2)
+            .stderr(
+                contains(why)
+                    .and(contains(format!("through the proxy `http://127.0.0.1:{port}`")))
+                    .and(contains("NO_PROXY"))
+                    .and(contains("hunter2").not()),
+            );
+    }
+    check(&kubeconfig(directory.path(), "http://api.test:8001", "proxy-url: ftp://dev:hunter2@proxy"))
+        .assert()
+        .code(2)
+        .stderr(contains("`ftp://proxy`").and(contains("hunter2").not()).and(contains("proxy-url")));
+}
+
+/// Runs the program where the files of a service account lie in their place; none where that can't be done.
+#[cfg(target_os = "linux")]
+fn in_a_pod(account: &Path, environment: &[(&str, String)], args: &[&str]) -> Option<std::process::Output> {
+    const SCRIPT: &str = "run=$(readlink -f /var/run) && mount -t tmpfs tmpfs \"$run\" || exit 99
+        here=/var/run/secrets/kubernetes.io/serviceaccount
+        mkdir -p $here && cp \"$1\"/* $here/ && shift && exec \"$@\"";
+    let binary = assert_cmd::cargo::cargo_bin!("netcheck");
+    for flags in ["-m", "-rm"] {
+        let run = std::process::Command::new("unshare")
+            .args([flags, "sh", "-c", SCRIPT, "sh"])
+            .arg(account)
+            .arg(binary)
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", "/nonexistent")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .output();
+        match run {
+            Ok(run) if run.status.code() != Some(99) && !String::from_utf8_lossy(&run.stderr).contains("unshare") => {
+                return Some(run);
+            }
+            _ => {}
+        }
+    }
+    eprintln!("skipped: no mount namespace can be made here");
+    None
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pod_asks_its_own_cluster() {
+    let Some(certificates) = Certificates::make() else { return };
+    let account = tempfile::tempdir().unwrap();
+    for (name, text) in [("token", "sa-token"), ("namespace", "shop")] {
+        std::fs::write(account.path().join(name), text).unwrap();
+    }
+    std::fs::copy(certificates.authority(), account.path().join("ca.crt")).unwrap();
+    let server = ApiServer::start(cluster()).with_token("sa-token");
+    let port = certificates.before(server.port());
+    let environment =
+        [("KUBERNETES_SERVICE_HOST", "127.0.0.1".to_owned()), ("KUBERNETES_SERVICE_PORT", port.to_string())];
+    let Some(run) = in_a_pod(account.path(), &environment, &CHECK) else { return };
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(0), "{errors}");
+    assert!(String::from_utf8_lossy(&run.stdout).contains("reachable"));
+    assert!(server.asked().iter().any(|a| a == "GET /api/v1/namespaces/shop/pods/frontend"), "{:?}", server.asked());
+
+    // The token of a service account is another one every hour: the file is what counts.
+    std::fs::write(account.path().join("token"), "another").unwrap();
+    let run = in_a_pod(account.path(), &environment, &CHECK).expect("as before");
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.code() == Some(2) && errors.contains("does not know you"), "{errors}");
+    assert!(!errors.contains("another"), "{errors}");
+    std::fs::remove_file(account.path().join("ca.crt")).unwrap();
+    let run = in_a_pod(account.path(), &environment, &CHECK).expect("as before");
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.code() == Some(2) && errors.contains("automountServiceAccountToken"), "{errors}");
+}
+
+/// On a terminal of the test's own: a line that tells of the wait, Ctrl-C as it is typed, and what is left.
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_leaves_a_clean_line() {
+    use std::fs::File;
+    use std::io::{Read, Write};
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+
+    let server = ApiServer::start(cluster()).fault(
+        "/pods",
+        api_server::What::Slow(std::time::Duration::from_secs(30)),
+        usize::MAX,
+    );
+    let pty = nix::pty::openpty(None, None).expect("a terminal");
+    let ours = Stdio::from(pty.slave.try_clone().expect("a second handle"));
+    let child = Command::new("setsid")
+        .arg("--ctty")
+        .arg(assert_cmd::cargo::cargo_bin!("netcheck"))
+        .args(["snapshot", "-A"])
+        .env("KUBECONFIG", server.kubeconfig())
+        .stdin(Stdio::from(pty.slave.try_clone().expect("a second handle")))
+        .stdout(Stdio::null())
+        .stderr(ours)
+        .spawn();
+    let Ok(mut child) = child else {
+        eprintln!("skipped: no setsid");
+        return;
+    };
+    drop(pty.slave);
+    let mut terminal = File::from(pty.master);
+    let (mut seen, mut typed) = (Vec::new(), false);
+    let mut buffer = [0; 4096];
+    // Reading fails once nobody has the other end any more.
+    while let Ok(length) = terminal.read(&mut buffer) {
+        if length == 0 {
+            break;
+        }
+        seen.extend_from_slice(&buffer[..length]);
+        if !typed && String::from_utf8_lossy(&seen).contains("reading the cluster") {
+            terminal.write_all(b"\x03").expect("it is typed");
+            typed = true;
+        }
+    }
+    let status = child.wait().expect("it ends");
+    let text = String::from_utf8_lossy(&seen);
+    assert!(typed, "{text:?}");
+    // A shell says 130 of it.
+    assert_eq!(status.signal(), Some(2), "{status:?} {text:?}");
+    assert!(text.ends_with("\r\u{1b}[K"), "{text:?}");
+}

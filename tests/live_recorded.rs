@@ -9,7 +9,7 @@ use api_server::objects::{cluster, namespace, pod};
 use api_server::{ApiServer, CLUSTER_POLICIES, What};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// An answer as it was recorded: cut down, and whole where that is present.
 fn recorded(name: &str) -> Vec<String> {
@@ -184,7 +184,7 @@ const REPLAYS: [Replay; 20] = [
         &["snapshot", "-n", "c-api"],
         &[("/api/v1/nodes", "21-403-nodes-viewer"), ("/secrets", "22-403-secrets-viewer")],
         0,
-        &["keys of Secrets", "\"name\":\"looper\""],
+        &["you may not read secrets in namespace `c-api`", "\"name\":\"looper\""],
     ),
     replay(
         &["graph", "-A"],

@@ -16,7 +16,8 @@ use super::ask::{
 use super::client::{Api, DISCOVERY, JSON, METADATA};
 use super::discovery::Discovered;
 use super::error::{LiveError, Trouble};
-use super::needs::{Answer, Known, Question, Slim, needs};
+use super::known::{Answer, Known, Slim};
+use super::needs::{Question, needs};
 use super::rights::{Right, roles};
 use crate::source::plugin;
 use crate::source::unread::{Gravity, Unread};

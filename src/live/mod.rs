@@ -10,6 +10,7 @@ mod discovery;
 mod error;
 mod gather;
 mod interrupt;
+mod known;
 mod needs;
 pub mod probe;
 mod progress;

@@ -4,18 +4,15 @@
 //! around is a round of requests that go out together. A question about pods takes two rounds (what is named; then what
 //! that leads to), one about a workload three.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-
-use serde::Deserialize;
 
 use super::ask::{
     Ask, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, Filter, JOBS, NAMESPACES, NETWORK_POLICIES, NODES, PODS,
     Resource, SERVICES, STATEFUL_SETS,
 };
-use super::discovery::Discovered;
+use super::known::{Answer, Known, Slim, is_label, owned_by, selector};
 use crate::model::query::{ClientSpec, Host, Kind, ObjectSpec, TargetSpec};
-use crate::source::wire::{Metadata, StringMap};
 
 /// A question.
 #[derive(Clone, Debug)]
@@ -35,71 +32,6 @@ pub struct Question {
     /// Whether the network plugin is known already.
     pub plugin_known: bool,
 }
-
-/// An object, as far as questions go on from it.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Slim {
-    pub(super) metadata: Metadata,
-    spec: SlimSpec,
-    status: SlimStatus,
-}
-
-impl Slim {
-    /// An object of which nothing else matters.
-    pub(super) fn named(metadata: Metadata) -> Self {
-        Self { metadata, ..Self::default() }
-    }
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct SlimSpec {
-    selector: Option<serde_json::Value>,
-    external_name: Option<String>,
-    #[serde(rename = "clusterIP")]
-    cluster_ip: Option<String>,
-    #[serde(rename = "clusterIPs")]
-    cluster_ips: Option<Vec<String>>,
-    #[serde(rename = "externalIPs")]
-    external_ips: Option<Vec<String>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct SlimStatus {
-    load_balancer: SlimBalancer,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct SlimBalancer {
-    ingress: Vec<SlimIngress>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct SlimIngress {
-    ip: Option<String>,
-}
-
-/// An answer.
-#[derive(Clone, Debug)]
-pub(super) enum Answer {
-    /// What there is.
-    Found(Vec<Slim>),
-    /// What discovery told.
-    Discovered(Discovered),
-    /// There is no such object.
-    Missing,
-    /// It may not be read.
-    Forbidden,
-    /// It was left out.
-    Skipped,
-}
-
-/// The answers so far.
-pub(super) type Known = BTreeMap<Ask, Answer>;
 
 /// What is missing.
 #[derive(Debug, Default)]
@@ -509,60 +441,6 @@ impl<'k> Finder<'k> {
 /// Whether a group version may hold policies.
 fn is_policies(version: &str) -> bool {
     !version.starts_with("gateway.networking.k8s.io/")
-}
-
-/// Whether a pod belongs to a workload of this name. The Deployment controller names its ReplicaSets NAME-HASH.
-fn owned_by(metadata: &Metadata, name: &str) -> bool {
-    metadata.owner_references.iter().any(|owner| {
-        owner.name == name
-            || metadata.labels.get("pod-template-hash").is_some_and(|hash| {
-                owner.name.strip_suffix(hash.as_str()).and_then(|n| n.strip_suffix('-')) == Some(name)
-            })
-    })
-}
-
-/// Whether a text can be the name of a Service or a namespace (RFC 1123).
-fn is_label(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 63
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
-/// A selector as the API takes it in a query; none where it is empty.
-fn selector(value: &serde_json::Value) -> Option<String> {
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Written {
-        match_labels: StringMap,
-        match_expressions: Vec<Requirement>,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Requirement {
-        key: String,
-        operator: String,
-        values: Vec<String>,
-    }
-    let pairs = |map: &StringMap| map.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>();
-    let structured = value.get("matchLabels").is_some_and(serde_json::Value::is_object)
-        || value.get("matchExpressions").is_some_and(serde_json::Value::is_array);
-    let terms = if structured {
-        let written = Written::deserialize(value).ok()?;
-        let mut terms = pairs(&written.match_labels);
-        for r in &written.match_expressions {
-            terms.push(match r.operator.as_str() {
-                "In" => format!("{} in ({})", r.key, r.values.join(",")),
-                "NotIn" => format!("{} notin ({})", r.key, r.values.join(",")),
-                "Exists" => r.key.clone(),
-                "DoesNotExist" => format!("!{}", r.key),
-                _ => return None,
-            });
-        }
-        terms
-    } else {
-        pairs(&StringMap::deserialize(value).ok()?)
-    };
-    (!terms.is_empty()).then(|| terms.join(","))
 }
 
 #[cfg(test)]

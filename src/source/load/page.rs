@@ -201,7 +201,7 @@ mod tests {
         let bodies = [
             r#"{"kind":"PodList","apiVersion":"v1","metadata":{"continue":"x"},"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}]}"#,
             r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[]}"#,
-            " {\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{},\"items\":[ ] } \n",
+            r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[ ] }"#,
             r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":null}"#,
             r#"{"items":[{"metadata":{"name":"c"}}],"kind":"PodList","apiVersion":"v1"}"#,
             r#"{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"d","labels":{"a":"b"}}}],"metadata":{}}"#,

@@ -128,20 +128,6 @@ impl Pursuit {
         out
     }
 
-    /// The requests that would change the cluster: method, path, body.
-    pub fn requests(&self) -> Vec<(&'static str, String, serde_json::Value)> {
-        let mut out = match &self.way {
-            Way::Exec(plan) => vec![plan.request(&self.ready.subject)],
-            Way::Ephemeral(plan) => plan.requests(&self.ready.subject),
-            Way::Copy(plan) => plan.requests(&self.ready.subject),
-        };
-        for tap in self.client.iter().chain(&self.server) {
-            out.extend(tap.request());
-        }
-        out.extend(self.sniffers.iter().map(node::Sniffer::request));
-        out
-    }
-
     fn way_words(&self) -> String {
         match &self.way {
             Way::Exec(_) => "exec in its container".to_owned(),

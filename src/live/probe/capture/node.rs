@@ -152,11 +152,6 @@ impl Sniffer {
         })
     }
 
-    /// What would be sent.
-    pub(super) fn request(&self) -> (&'static str, String, Value) {
-        ("POST", self.path(), self.pod())
-    }
-
     /// What admission would say.
     pub(super) async fn dry_run(&self, api: &Api) -> Result<(), LiveError> {
         let path = format!("{}?fieldManager=netcheck&dryRun=All", self.path());

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::super::super::client::Api;
@@ -51,16 +50,6 @@ impl fmt::Display for Tap {
         match self {
             Self::Cat(cat) => write!(f, "exec of `cat /proc/net/…` in container `{}`; nothing is added", cat.container),
             Self::Agent(watcher) => write!(f, "{}", watcher.plan),
-        }
-    }
-}
-
-impl Tap {
-    /// The request that would change the cluster.
-    pub(super) fn request(&self) -> Option<(&'static str, String, Value)> {
-        match self {
-            Self::Cat(_) => None,
-            Self::Agent(watcher) => watcher.plan.requests(&watcher.subject).pop(),
         }
     }
 }

@@ -91,6 +91,8 @@ pub struct Service {
     pub headless: bool,
     /// `externalIPs` and load balancer addresses.
     pub external_ips: Vec<IpAddr>,
+    /// Those of them that no load balancer stands before: `externalIPs`, which others route to the nodes.
+    pub routed_ips: Vec<IpAddr>,
     /// Names of its load balancers.
     pub hostnames: Vec<Str>,
     /// The name an ExternalName Service stands for.
@@ -188,6 +190,16 @@ impl Service {
             ServiceKind::LoadBalancer if self.internal_balancer => Audience::Internal,
             _ => Audience::Internet,
         }
+    }
+
+    /// Whom it lets in at an address of its own, or at any of them: `loadBalancerSourceRanges` bind the load balancer's
+    /// addresses alone (kube-proxy writes them for `status.loadBalancer`, not for `externalIPs`).
+    pub fn audience_at(&self, address: Option<IpAddr>) -> Audience {
+        let routed = match address {
+            Some(address) => self.routed_ips.contains(&address),
+            None => !self.routed_ips.is_empty(),
+        };
+        if routed { Audience::Internet } else { self.audience() }
     }
 }
 

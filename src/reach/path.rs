@@ -152,17 +152,17 @@ impl Evaluator<'_> {
             self.node_sources(source, check);
         }
         if from_outside && exposed {
-            self.balancer(source, service, check);
+            self.balancer(source, service, address, check);
         }
     }
 
     /// A load balancer lets in whom the Service says (`loadBalancerSourceRanges`, annotations of the provider).
-    fn balancer(&self, source: Source, service: &Service, check: &mut Check) {
+    fn balancer(&self, source: Source, service: &Service, address: Option<IpAddr>, check: &mut Check) {
         let client = match source {
             Source::Address(ip) => Some(ip),
             _ => None,
         };
-        match service.audience().lets_in(client) {
+        match service.audience_at(address).lets_in(client) {
             Some(true) => {}
             Some(false) => drop(check.obstacle.get_or_insert(Obstacle::NotLetIn)),
             None => {

@@ -235,6 +235,27 @@ fn a_check_from_outside_is_let_in_or_not() {
     assert_eq!(ask("by-address", internet).obstacle, None);
 }
 
+/// The list is the load balancer's: what comes in at one of `externalIPs` doesn't pass it.
+#[test]
+fn an_address_without_a_balancer_lets_in_everybody() {
+    let list = "loadBalancerSourceRanges: [172.0.0.0/8]\n";
+    let text = std::fs::read_to_string("fixtures/exposure/services.yaml").unwrap();
+    assert_eq!(text.matches(list).count(), 1);
+    let text = text.replace(list, &format!("{list}  externalIPs: [198.51.100.7]\n  loadBalancerIP: 198.51.100.8\n"));
+    let cluster = cluster_of(&text);
+    let policies = Policies::lower(&cluster);
+    let evaluator = Evaluator::new(&cluster, &policies, &Profile::generic());
+    let id = cluster.service(cluster.namespace("shop").unwrap(), "ranges").unwrap();
+    let port = PortSpec::Number(cluster.services[id.index()].ports[0].number);
+    let client = netcheck::reach::Source::Address("203.0.113.1".parse().unwrap());
+    let ask =
+        |target: Target| evaluator.check(client, &target, &port, Protocol::Tcp, CheckOptions { dns: false }).obstacle;
+    let address = |ip: &str| Target::ServiceAddress(id, ip.parse().unwrap());
+    assert_eq!(ask(address("198.51.100.7")), None);
+    assert_eq!(ask(address("198.51.100.8")), Some(Obstacle::NotLetIn));
+    assert_eq!(ask(Target::Service(id)), None);
+}
+
 fn shown(file: &str, args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_netcheck"))
         .args(["graph", "-f", &format!("fixtures/exposure/{file}.yaml")])

@@ -123,7 +123,7 @@ impl Finder<'_> {
         if !open {
             return;
         }
-        let audience = service.audience();
+        let audience = service.audience_at(None);
         let clients = self.clients(&audience);
         for port in &service.ports {
             let judge = |server: Endpoint, number: u16| {

@@ -65,13 +65,9 @@ impl Builder {
         cluster_ips.sort_unstable();
         cluster_ips.dedup();
         let balancer = &service.status.load_balancer.ingress;
-        let external_ips = spec
-            .external_ips
-            .iter()
-            .chain(std::iter::once(&spec.load_balancer_ip))
-            .chain(balancer.iter().map(|i| &i.ip))
-            .filter_map(|ip| ip.parse().ok())
-            .collect();
+        let routed_ips: Vec<IpAddr> = spec.external_ips.iter().filter_map(|ip| ip.parse().ok()).collect();
+        let balancers = std::iter::once(&spec.load_balancer_ip).chain(balancer.iter().map(|i| &i.ip));
+        let external_ips = routed_ips.iter().copied().chain(balancers.filter_map(|ip| ip.parse().ok())).collect();
         let ports = spec
             .ports
             .iter()
@@ -110,6 +106,7 @@ impl Builder {
             cluster_ips,
             headless,
             external_ips,
+            routed_ips,
             hostnames: balancer
                 .iter()
                 .filter(|i| !i.hostname.is_empty())

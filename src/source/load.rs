@@ -20,7 +20,7 @@ use serde_json::Value;
 use self::dump::Dump;
 use super::diagnostic::{Diagnostic, Part, Severity};
 use super::json::JsonError;
-use super::map::{Layout, Source, SourceMap, Text};
+use super::map::{LastRead, Layout, Source, SourceMap, Text};
 use super::object::{self, Parsed, TypeMeta};
 use super::observe::{Content, Observed, Observer, Seen};
 use super::origin::{FieldPath, Origin, SourceId};
@@ -303,7 +303,7 @@ impl Loader {
         if looks_like_json(&head) {
             if large || head.len() as u64 > kept {
                 let text = match path {
-                    Some(path) => Text::File(path.to_owned(), Vec::new()),
+                    Some(path) => Text::File(path.to_owned(), Vec::new(), LastRead::default()),
                     None => Text::Items(BTreeMap::new()),
                 };
                 self.json(name, text, head.as_slice().chain(reader));
@@ -362,7 +362,7 @@ impl Loader {
             source.layout = Layout::Json(dump.documents);
             match &mut source.text {
                 Text::Items(kept) => *kept = dump.kept,
-                Text::File(_, lines) => *lines = dump.lines,
+                Text::File(_, lines, _) => *lines = dump.lines,
                 Text::Kept(_) => {}
             }
         }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 
@@ -80,10 +80,15 @@ pub(super) enum Text {
     /// In memory.
     Kept(Arc<str>),
     /// In a file that is read again on demand; at some places in it, in order, how many lines end before.
-    File(PathBuf, Vec<(u64, u64)>),
+    File(PathBuf, Vec<(u64, u64)>, LastRead),
     /// It can't be read again; some items were kept, by where they start.
     Items(BTreeMap<u64, Arc<str>>),
 }
+
+/// What was last read again of a file: several places of one object are looked for one after the other, and lines of the next
+/// object are counted from it on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LastRead(Arc<Mutex<Option<(Range<u64>, Excerpt<'static>)>>>);
 
 /// Items above this size are not read again: no one reads such a diagnostic.
 const LARGEST_ITEM: u64 = 64 << 20;
@@ -281,8 +286,8 @@ impl SourceMap {
                 let range = usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?;
                 Some((Excerpt { text: Cow::Borrowed(text), base: 0, line: 1 }, range))
             }
-            Text::File(path, lines) => {
-                let excerpt = read_again(path, lines, &range)?;
+            Text::File(path, lines, last) => {
+                let excerpt = last.read(path, lines, &range)?;
                 let length = excerpt.text.len();
                 Some((excerpt, 0..length))
             }
@@ -299,9 +304,9 @@ impl SourceMap {
     fn around(&self, source: SourceId, range: &Range<usize>) -> Option<Excerpt<'_>> {
         match &self.get(source)?.text {
             Text::Kept(text) => Some(Excerpt { text: Cow::Borrowed(text), base: 0, line: 1 }),
-            Text::File(path, lines) => {
+            Text::File(path, lines, last) => {
                 let start = (range.start as u64).saturating_sub(400);
-                read_again(path, lines, &(start..range.end as u64 + 400))
+                last.read(path, lines, &(start..range.end as u64 + 400))
             }
             Text::Items(_) => None,
         }
@@ -316,13 +321,32 @@ fn item_path(origin: Origin) -> FieldPath {
     }
 }
 
-/// Bytes of a file, and the line they start on. Cut at characters.
-fn read_again(path: &PathBuf, lines: &[(u64, u64)], range: &Range<u64>) -> Option<Excerpt<'static>> {
-    if range.end.saturating_sub(range.start) > LARGEST_ITEM {
-        return None;
+impl LastRead {
+    /// Bytes of the file, and the line they start on.
+    fn read(&self, path: &Path, lines: &[(u64, u64)], range: &Range<u64>) -> Option<Excerpt<'static>> {
+        if range.end.saturating_sub(range.start) > LARGEST_ITEM {
+            return None;
+        }
+        let known = lines.partition_point(|(at, _)| *at <= range.start).checked_sub(1);
+        let (mut at, mut before) = known.map_or((0, 0), |known| lines[known]);
+        // Whoever panicked with it has left nothing half done.
+        let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((read, excerpt)) = &*last {
+            if read == range {
+                return Some(excerpt.clone());
+            }
+            if (at..=range.start).contains(&read.start) {
+                (at, before) = (read.start, excerpt.line as u64 - 1);
+            }
+        }
+        let excerpt = read_again(path, at, before, range)?;
+        *last = Some((range.clone(), excerpt.clone()));
+        Some(excerpt)
     }
-    let known = lines.partition_point(|(at, _)| *at <= range.start).checked_sub(1);
-    let (mut at, before) = known.map_or((0, 0), |known| lines[known]);
+}
+
+/// Bytes of a file, and the line they start on: `before` lines end before `at`, which is not behind them. Cut at characters.
+fn read_again(path: &Path, mut at: u64, before: u64, range: &Range<u64>) -> Option<Excerpt<'static>> {
     let mut line = usize::try_from(before).ok()? + 1;
     let mut file = File::open(path).ok()?;
     file.seek(SeekFrom::Start(at)).ok()?;

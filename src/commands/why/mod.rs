@@ -161,8 +161,12 @@ fn answer(reading: Reading, global: &Global, args: &WhyArgs, output: &mut Output
     let drawn = check::Facts { cluster: &input.cluster, policies: &input.policies, sources: &input.sources };
     match args.output {
         Format::Text => {
-            let drawing =
-                why::Drawing { color: output.color, width: output.width.unwrap_or(100), verbose: global.verbose > 0 };
+            let drawing = why::Drawing {
+                color: output.color,
+                width: output.width.unwrap_or(100),
+                wrap: output.width,
+                verbose: global.verbose > 0,
+            };
             if exit == Exit::Yes {
                 output.text("nothing is wrong with the pods that were asked for\n");
             } else {

@@ -44,7 +44,8 @@ pub fn render(facts: Facts<'_>, asked: &Asked, drawing: Drawing) -> String {
             Verdict::Blocked | Verdict::Unreachable => paint.red(word),
             Verdict::Partial | Verdict::Unknown => paint.yellow(word),
         };
-        let _ = writeln!(out, "{word}{}{}", if rest.is_empty() { "" } else { ":" }, safe(rest));
+        let colon = if rest.is_empty() { "" } else { ":" };
+        out.push_str(&wrapped(&format!("{word}{colon}{}\n", safe(rest)), drawing.wrap));
         for (protocol, allowed, unknown) in asked.connections.iter().flatten() {
             let allowed = if allowed.is_empty() { "none" } else { allowed };
             let unknown = if unknown.is_empty() { String::new() } else { format!(" (can't tell: {unknown})") };

@@ -1,7 +1,7 @@
 //! Findings for people: the cause in a sentence, what proves it, the policy's lines, what to do and why that works.
 
 use super::super::check::Facts;
-use super::super::{Paint, safe, snippet};
+use super::super::{Paint, safe, snippet, wrapped};
 use crate::analysis::why::{Confidence, Diagnosis, Finding};
 
 /// How it is drawn.
@@ -11,6 +11,8 @@ pub struct Drawing {
     pub color: bool,
     /// Columns.
     pub width: usize,
+    /// Columns at which sentences are broken; none where nobody looks at a terminal.
+    pub wrap: Option<usize>,
     /// All evidence and every fix.
     pub verbose: bool,
 }
@@ -52,25 +54,22 @@ fn one(facts: Facts<'_>, finding: &Finding, drawing: Drawing, paint: Paint, out:
         Confidence::Medium => paint.yellow("likely"),
         Confidence::Low => paint.yellow("possible"),
     };
-    out.push_str(&format!(
-        "{} {}{more}: {} ({sure})\n",
-        paint.red(&title),
-        safe(&pods.join(", ")),
-        safe(finding.cause.title())
-    ));
-    out.push_str(&format!("  {}\n", paint.bold(&safe(&finding.summary))));
+    let mut head =
+        format!("{} {}{more}: {} ({sure})\n", paint.red(&title), safe(&pods.join(", ")), safe(finding.cause.title()));
+    head.push_str(&format!("  {}\n", paint.bold(&safe(&finding.summary))));
     let shown = if drawing.verbose { finding.evidence.len() } else { SHOWN };
     for proof in finding.evidence.iter().take(shown) {
         let mut lines = proof.text.lines();
         let first = lines.next().unwrap_or_default();
-        out.push_str(&format!("    {} {}\n", paint.dim(&format!("{}:", safe(&proof.at))), safe(first)));
+        head.push_str(&format!("    {} {}\n", paint.dim(&format!("{}:", safe(&proof.at))), safe(first)));
         for line in lines.take(6) {
-            out.push_str(&format!("      {}\n", safe(line)));
+            head.push_str(&format!("      {}\n", safe(line)));
         }
     }
     if finding.evidence.len() > shown {
-        out.push_str(&format!("    {}\n", paint.dim(&format!("{} more with -v", finding.evidence.len() - shown))));
+        head.push_str(&format!("    {}\n", paint.dim(&format!("{} more with -v", finding.evidence.len() - shown))));
     }
+    out.push_str(&wrapped(&head, drawing.wrap));
     let network = finding.network.as_deref();
     for diagnostic in network.map(|n| n.diagnostics.as_slice()).unwrap_or_default() {
         out.push('\n');
@@ -83,10 +82,10 @@ fn one(facts: Facts<'_>, finding: &Finding, drawing: Drawing, paint: Paint, out:
         out.push_str(&fix);
     }
     if fix.is_empty() {
-        out.push_str(&format!("  {} {}\n", paint.cyan("do:"), safe(&finding.advice)));
+        out.push_str(&wrapped(&format!("  {} {}\n", paint.cyan("do:"), safe(&finding.advice)), drawing.wrap));
     }
     if !finding.because.is_empty() {
-        out.push_str(&format!("  {} {}\n", paint.dim("why:"), safe(&finding.because)));
+        out.push_str(&wrapped(&format!("  {} {}\n", paint.dim("why:"), safe(&finding.because)), drawing.wrap));
     }
     if !finding.command.is_empty() {
         out.push_str(&format!("  {} {}\n", paint.dim("see:"), safe(&finding.command)));

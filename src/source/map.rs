@@ -88,7 +88,10 @@ pub(super) enum Text {
 /// What was last read again of a file: several places of one object are looked for one after the other, and lines of the next
 /// object are counted from it on.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LastRead(Arc<Mutex<Option<(Range<u64>, Excerpt<'static>)>>>);
+pub(super) struct LastRead(Arc<Mutex<Option<Piece>>>);
+
+/// Bytes of a file, and what stands there.
+type Piece = (Range<u64>, Excerpt<'static>);
 
 /// Items above this size are not read again: no one reads such a diagnostic.
 const LARGEST_ITEM: u64 = 64 << 20;

@@ -17,6 +17,7 @@ mod rules;
 mod scanner;
 mod scrub;
 mod unwrap;
+mod words;
 
 use serde::Serialize;
 

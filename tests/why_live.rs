@@ -112,29 +112,33 @@ fn a_cluster_is_answered_as_its_dump() {
     assert!(most <= 60, "{most} requests");
 }
 
+/// The first finding of a report.
+fn first(report: &Value) -> Value {
+    let finding = &report["findings"][0];
+    json!([finding["cause"], finding["target"]["text"], finding["direction"], finding["policies"][0]["name"]])
+}
+
+/// A case saved from a cluster with its logs, and asked again from what was saved; how it differs from its dump.
+fn saved_and_asked(case: &Case, scope: &[&str]) -> Option<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let pod = case.field("pod");
+    let saved = offline(case, pod);
+    let server = case.server(saved["now"].as_i64().unwrap());
+    let (file, logs) = (directory.path().join("s.json"), directory.path().join("logs"));
+    let logs = logs.to_str().unwrap();
+    let run = server.netcheck(&[&["snapshot", "--with-logs", logs], scope].concat()).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(0), "{}: {said}", case.name);
+    std::fs::write(&file, run.stdout).unwrap();
+    let mut command = program();
+    command.args(["why", pod, "-o", "json", "-f", file.to_str().unwrap(), "--logs", logs]);
+    let (again, saved) = (first(&report(&mut command)), first(&saved));
+    (again != saved).then(|| format!("{}: {again} is not {saved}: {said}", case.name))
+}
+
 #[test]
 fn a_snapshot_with_logs_is_answered_as_its_dump() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut wrong: Vec<String> = Vec::new();
-    for case in Case::all() {
-        let pod = case.answer["pod"].as_str().unwrap();
-        let saved = offline(&case, pod);
-        let server = case.server(saved["now"].as_i64().unwrap());
-        let (file, logs) = (directory.path().join("s.json"), directory.path().join(&case.name));
-        let run = server.netcheck(&["snapshot", "-A", "--with-logs", logs.to_str().unwrap()]).output().unwrap();
-        assert_eq!(run.status.code(), Some(0), "{}: {}", case.name, String::from_utf8_lossy(&run.stderr));
-        std::fs::write(&file, run.stdout).unwrap();
-        let mut command = program();
-        command.args(["why", pod, "-o", "json", "-f", file.to_str().unwrap(), "--logs", logs.to_str().unwrap()]);
-        let again = report(&mut command);
-        let first = |report: &Value| {
-            let finding = &report["findings"][0];
-            json!([finding["cause"], finding["target"]["text"], finding["direction"], finding["policies"][0]["name"]])
-        };
-        if first(&again) != first(&saved) {
-            wrong.push(format!("{}: {} is not {}", case.name, first(&again), first(&saved)));
-        }
-    }
+    let wrong: Vec<String> = Case::all().iter().filter_map(|case| saved_and_asked(case, &["-A"])).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -179,30 +183,8 @@ fn policies_that_may_not_be_read_take_the_certainty_away() {
 /// Without the namespace of what it depends on, a saved namespace would have no answer.
 #[test]
 fn a_snapshot_of_one_namespace_holds_what_its_logs_lead_to() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut wrong: Vec<String> = Vec::new();
-    for case in Case::own() {
-        let pod = case.field("pod");
-        let namespace = pod.split('/').next().unwrap();
-        let saved = offline(&case, pod);
-        let server = case.server(saved["now"].as_i64().unwrap());
-        let (file, logs) = (directory.path().join("s.json"), directory.path().join(&case.name));
-        let args = ["snapshot", "-n", namespace, "--with-logs", logs.to_str().unwrap()];
-        let run = server.netcheck(&args).output().unwrap();
-        assert_eq!(run.status.code(), Some(0), "{}: {}", case.name, String::from_utf8_lossy(&run.stderr));
-        std::fs::write(&file, run.stdout).unwrap();
-        let mut command = program();
-        command.args(["why", pod, "-o", "json", "-f", file.to_str().unwrap(), "--logs", logs.to_str().unwrap()]);
-        let again = report(&mut command);
-        let first = |report: &Value| {
-            let finding = &report["findings"][0];
-            json!([finding["cause"], finding["target"]["text"], finding["direction"], finding["policies"][0]["name"]])
-        };
-        if first(&again) != first(&saved) {
-            let said = String::from_utf8_lossy(&run.stderr).into_owned();
-            wrong.push(format!("{}: {} is not {}: {said}", case.name, first(&again), first(&saved)));
-        }
-    }
+    let one = |case: &Case| saved_and_asked(case, &["-n", case.field("pod").split('/').next().unwrap()]);
+    let wrong: Vec<String> = Case::own().iter().filter_map(one).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -233,6 +233,12 @@ impl Collector {
 }
 
 impl Observe for Collector {
+    fn see_first(&self, object: &Observed<'_>) -> Option<(Seen, usize)> {
+        let Content::Json(text) = object.content else { return None };
+        let (item, end) = Item::first_of_json(object.api_version, object.kind, text, &self.namespace)?;
+        Some((Box::new(Some(item)), end))
+    }
+
     fn see(&self, object: &Observed<'_>) -> Option<Seen> {
         Some(Box::new(self.item(object)))
     }

@@ -1,8 +1,6 @@
-//! Requests to an API server: one at a time with bounded retries, or a list page by page. Only the probe sends anything
-//! but GET.
+//! Requests to an API server: one at a time with bounded retries. Only the probe sends anything but GET.
 
-use std::future::Future;
-use std::sync::Arc;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -11,11 +9,8 @@ use http::Request;
 use http::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER};
 use http_body_util::BodyExt;
 use kube::client::Body;
-use serde::de::{self, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer as _};
 
 use super::error::{LiveError, Trouble, of_client, of_status, timeout};
-use super::spare::Spare;
 
 /// An API server.
 pub(super) struct Api {
@@ -30,8 +25,6 @@ pub(super) struct Api {
     pub(super) sent: AtomicUsize,
     /// Bytes that were received.
     pub(super) received: AtomicU64,
-    /// Memory for bodies to come.
-    pub(super) spare: Arc<Spare>,
     /// Seconds that the server's clock is ahead of this one, by the last answer that told; `i64::MIN` where none did.
     ahead: AtomicI64,
 }
@@ -42,18 +35,39 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const TRIES: u32 = 4;
 /// The longest that is waited because the server asks for it.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
-/// Objects of a page; kubectl asks for as many.
-const PAGE: usize = 500;
-/// Objects of a page that is asked for because one of more was too large: etcd keeps none of more than 1.5 MiB by default.
-const SMALLEST_PAGE: usize = 8;
-/// Bytes of a page above which fewer objects are asked for with the next.
-const AMPLE: usize = 8 << 20;
-/// Bytes of a page at which fewer objects are asked for instead of it.
-const TOO_MUCH: usize = 32 << 20;
 /// Bytes of one answer that can't be made smaller by asking for less.
-const LARGEST: usize = 256 << 20;
+pub(super) const LARGEST: usize = 256 << 20;
 /// Bytes of an answer that is an error.
 const LARGEST_ERROR: usize = 1 << 20;
+
+/// Who takes in a body as it comes.
+pub(super) trait Take {
+    /// More of it has come.
+    fn more(&mut self, data: &[u8]);
+
+    /// How many bytes have come.
+    fn bytes(&self) -> usize;
+
+    /// What has come, but for items of a list that were taken in already.
+    fn outline(&self) -> Cow<'_, [u8]>;
+}
+
+impl Take for Vec<u8> {
+    fn more(&mut self, data: &[u8]) {
+        self.extend_from_slice(data);
+    }
+
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+
+    fn outline(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(self)
+    }
+}
+
+/// Who looks at a body as it comes: true once enough was seen.
+pub(super) type Watch<'a> = &'a dyn Fn(&[u8]) -> bool;
 
 /// What a request expects.
 pub(super) const JSON: &str = "application/json";
@@ -84,7 +98,6 @@ impl Api {
             timeout,
             sent: AtomicUsize::new(0),
             received: AtomicU64::new(0),
-            spare: Arc::default(),
             ahead: AtomicI64::new(i64::MIN),
         })
     }
@@ -120,20 +133,39 @@ impl Api {
 
     /// The body of an answer. `what` names it in messages: "pods in namespace `shop`".
     pub(super) async fn get(&self, path: &str, accept: &'static str, what: &str) -> Result<Vec<u8>, LiveError> {
-        self.retried(&Sent::get(path, accept), LARGEST, what).await
+        self.retried(&Sent::get(path, accept), LARGEST, what, &Vec::new, &|_| true).await
+    }
+
+    /// The same, taken in as it comes by what `take` makes for each try.
+    pub(super) async fn take<T: Take>(
+        &self,
+        path: &str,
+        accept: &'static str,
+        what: &str,
+        take: &dyn Fn() -> T,
+    ) -> Result<T, LiveError> {
+        self.retried(&Sent::get(path, accept), LARGEST, what, take, &|_| true).await
     }
 
     /// Sends something, and returns the answer's body. It is sent again like a GET: only for what comes to the same the
     /// second time.
     pub(super) async fn send(&self, sent: &Sent<'_>, what: &str) -> Result<Vec<u8>, LiveError> {
-        self.retried(sent, LARGEST, what).await
+        self.retried(sent, LARGEST, what, &Vec::new, &|_| true).await
     }
 
-    /// `most`: bytes that the body may have.
-    async fn retried(&self, sent: &Sent<'_>, most: usize, what: &str) -> Result<Vec<u8>, LiveError> {
+    /// The body of an answer of at most `most` bytes, taken in by what `take` makes for each try; `start` sees what has come
+    /// of it until it has seen enough, and says so.
+    pub(super) async fn retried<T: Take>(
+        &self,
+        sent: &Sent<'_>,
+        most: usize,
+        what: &str,
+        take: &dyn Fn() -> T,
+        start: Watch<'_>,
+    ) -> Result<T, LiveError> {
         let mut attempt = 1;
         loop {
-            match self.once(sent, most, what).await {
+            match self.once(sent, most, what, take(), start).await {
                 Ok(body) => return Ok(body),
                 Err(failure) => match failure.wait {
                     Some(wait) if attempt < TRIES => {
@@ -147,15 +179,29 @@ impl Api {
         }
     }
 
-    async fn once(&self, sent: &Sent<'_>, most: usize, what: &str) -> Result<Vec<u8>, Failure> {
+    async fn once<T: Take>(
+        &self,
+        sent: &Sent<'_>,
+        most: usize,
+        what: &str,
+        into: T,
+        start: Watch<'_>,
+    ) -> Result<T, Failure> {
         self.sent.fetch_add(1, Ordering::Relaxed);
-        match tokio::time::timeout(self.timeout, self.exchange(sent, most, what)).await {
+        match tokio::time::timeout(self.timeout, self.exchange(sent, most, what, into, start)).await {
             Ok(result) => result,
             Err(_) => Err(Failure { error: timeout(&self.server), wait: None }),
         }
     }
 
-    async fn exchange(&self, sent: &Sent<'_>, most: usize, what: &str) -> Result<Vec<u8>, Failure> {
+    async fn exchange<T: Take>(
+        &self,
+        sent: &Sent<'_>,
+        most: usize,
+        what: &str,
+        into: T,
+        start: Watch<'_>,
+    ) -> Result<T, Failure> {
         let path = sent.path;
         let mut request = Request::builder().method(sent.method).uri(path).header(ACCEPT, sent.accept);
         let body = match &sent.body {
@@ -176,14 +222,13 @@ impl Api {
         }
         let after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse::<u64>().ok());
         let good = (200..300).contains(&code);
-        let body = self.body(response.into_body(), if good { most } else { LARGEST_ERROR }).await?;
         if good {
-            return body.ok_or_else(|| {
+            return self.body(response.into_body(), most, into, start).await?.ok_or_else(|| {
                 let message = format!("the answer to {what} is larger than {} MiB", most >> 20);
                 Failure { error: LiveError::new(Trouble::TooLarge, message), wait: None }
             });
         }
-        let body = body.unwrap_or_default();
+        let body = self.body(response.into_body(), LARGEST_ERROR, Vec::new(), &|_| true).await?.unwrap_or_default();
         let passing = matches!(code, 429 | 500 | 502 | 503 | 504);
         let asked = after.map(Duration::from_secs);
         // A server that wants more patience than this is not waited for.
@@ -192,16 +237,24 @@ impl Api {
     }
 
     /// A body as it comes; none where it has more than `most` bytes.
-    async fn body(&self, mut body: Body, most: usize) -> Result<Option<Vec<u8>>, Failure> {
-        let mut out = self.spare.take();
+    async fn body<T: Take>(
+        &self,
+        mut body: Body,
+        most: usize,
+        into: T,
+        start: Watch<'_>,
+    ) -> Result<Option<T>, Failure> {
+        let mut out = into;
+        let mut seen = false;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| self.failed(&error))?;
             let Some(data) = frame.data_ref() else { continue };
             self.received.fetch_add(data.len() as u64, Ordering::Relaxed);
-            if out.len() + data.len() > most {
+            if out.bytes() + data.len() > most {
                 return Ok(None);
             }
-            out.extend_from_slice(data);
+            out.more(data);
+            seen = seen || start(&out.outline());
         }
         Ok(Some(out))
     }
@@ -215,68 +268,6 @@ impl Api {
             error.helps.insert(0, help);
         }
         Failure { error, wait: passing.then_some(Duration::ZERO) }
-    }
-
-    /// Reads a list in pages and hands out each page's body. A list that expired on the way (410) is read once more from
-    /// the start, after `restart`.
-    pub(super) async fn pages<F: Future<Output = Result<(), LiveError>>>(
-        &self,
-        path: &str,
-        accept: &'static str,
-        what: &str,
-        mut page: impl FnMut(Vec<u8>) -> F,
-        mut restart: impl FnMut(),
-    ) -> Result<(), LiveError> {
-        let separator = if path.contains('?') { '&' } else { '?' };
-        let mut restarted = false;
-        let mut token: Option<String> = None;
-        let mut limit = PAGE;
-        loop {
-            let mut url = format!("{path}{separator}limit={limit}");
-            if let Some(token) = &token {
-                url.push_str("&continue=");
-                url.push_str(&encode(token));
-            }
-            let most = if limit > SMALLEST_PAGE { TOO_MUCH } else { LARGEST };
-            let body = match self.retried(&Sent::get(&url, accept), most, what).await {
-                Err(error) if error.trouble == Trouble::TooLarge && limit > SMALLEST_PAGE => {
-                    limit = (limit / 8).max(SMALLEST_PAGE);
-                    continue;
-                }
-                Err(error) if error.trouble == Trouble::Gone && !restarted => {
-                    (restarted, token) = (true, None);
-                    restart();
-                    continue;
-                }
-                other => other?,
-            };
-            let next = continue_token(&body).map_err(|()| {
-                LiveError::new(Trouble::Protocol, format!("the answer to {what} is not a Kubernetes list"))
-            })?;
-            if next.is_some() && next == token {
-                return Err(LiveError::new(
-                    Trouble::Protocol,
-                    format!("the list of {what} does not get on: the server repeats a page"),
-                ));
-            }
-            limit = next_limit(limit, body.len());
-            page(body).await?;
-            match next {
-                Some(next) => token = Some(next),
-                None => return Ok(()),
-            }
-        }
-    }
-}
-
-/// How many objects to ask for after a page of so many bytes: memory is bounded by bytes, not by objects.
-fn next_limit(limit: usize, bytes: usize) -> usize {
-    if bytes > AMPLE {
-        (limit * AMPLE / bytes).clamp(SMALLEST_PAGE, limit)
-    } else if bytes < AMPLE / 4 {
-        (limit * 2).min(PAGE)
-    } else {
-        limit
     }
 }
 
@@ -308,7 +299,7 @@ pub(super) struct Sent<'a> {
 pub(super) const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
 
 impl<'a> Sent<'a> {
-    fn get(path: &'a str, accept: &'static str) -> Self {
+    pub(super) fn get(path: &'a str, accept: &'static str) -> Self {
         Self { method: "GET", path, accept, body: None }
     }
 
@@ -331,42 +322,6 @@ struct Failure {
     wait: Option<Duration>,
 }
 
-/// `metadata.continue` of a list. The API server writes `metadata` before `items`, so most of the body is not looked at.
-fn continue_token(body: &[u8]) -> Result<Option<String>, ()> {
-    struct Head<'h>(&'h mut Option<Option<String>>);
-    impl<'de> Visitor<'de> for Head<'_> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("a list")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            #[derive(Default, Deserialize)]
-            #[serde(default)]
-            struct Metadata {
-                #[serde(rename = "continue")]
-                token: Option<String>,
-            }
-            while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-                if key == "metadata" {
-                    *self.0 = Some(map.next_value::<Metadata>()?.token);
-                    return Err(de::Error::custom("found"));
-                }
-                map.next_value::<IgnoredAny>()?;
-            }
-            Ok(())
-        }
-    }
-    let mut found = None;
-    let read = serde_json::Deserializer::from_slice(body).deserialize_map(Head(&mut found));
-    match (found, read) {
-        (Some(token), _) => Ok(token.filter(|t| !t.is_empty())),
-        (None, Ok(())) => Ok(None),
-        (None, Err(_)) => Err(()),
-    }
-}
-
 /// A text inside a query.
 pub(super) fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -382,25 +337,6 @@ pub(super) fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_token_of_the_next_page() {
-        let token = |text: &str| continue_token(text.as_bytes());
-        assert_eq!(token(r#"{"kind":"PodList","metadata":{"continue":"abc"},"items":[{"#), Ok(Some("abc".to_owned())));
-        assert_eq!(token(r#"{"items":[{"metadata":{"continue":"no"}}],"metadata":{"continue":""}}"#), Ok(None));
-        assert_eq!(token(r#"{"items":[]}"#), Ok(None));
-        assert_eq!(token("<html>"), Err(()));
-    }
-
-    #[test]
-    fn large_objects_are_asked_for_in_smaller_pages() {
-        assert_eq!(next_limit(500, 7 << 20), 500);
-        assert_eq!(next_limit(500, 16 << 20), 250);
-        assert_eq!(next_limit(62, 31 << 20), 16);
-        assert_eq!(next_limit(8, 100 << 20), 8);
-        assert_eq!(next_limit(62, 1 << 20), 124);
-        assert_eq!(next_limit(400, 0), 500);
-    }
 
     #[test]
     fn dates_of_answers() {

@@ -1,24 +1,28 @@
 //! Answers from a cluster, gathered: for one question in as few rounds as it takes, or for a scope in pages.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 use serde::Deserialize;
-use tokio::sync::mpsc::Sender;
 
 use super::ask::{
     Ask, CLAIMS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, Filter, INGRESS_CLASSES,
     INGRESSES, JOBS, NAMESPACES, NETWORK_POLICIES, NODES, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SECRETS,
     SERVICES, STATEFUL_SETS, STORAGE_CLASSES,
 };
-use super::client::{Api, DISCOVERY, JSON, METADATA};
+use super::client::{Api, DISCOVERY, JSON, METADATA, Take};
 use super::discovery::Discovered;
 use super::error::{LiveError, Trouble};
 use super::known::{Answer, Known, Slim};
 use super::needs::{Question, needs};
 use super::rights::{Right, roles};
+use crate::source::Loader;
+use crate::source::load::Arriving;
+use crate::source::origin::SourceId;
 use crate::source::plugin;
 use crate::source::unread::{Gravity, Unread};
 use crate::source::wire::Metadata;
@@ -193,15 +197,16 @@ async fn fetch(api: &Api, ask: &Ask) -> Result<(Answer, Vec<Vec<u8>>), LiveError
             Err(error) => soft(error),
         },
         Ask::List { .. } => {
-            let bodies = std::cell::RefCell::new(Vec::new());
+            let bodies = RefCell::new(Vec::new());
             let read = api
                 .pages(
                     &path,
                     JSON,
                     &what,
+                    Vec::new,
                     |body| {
                         bodies.borrow_mut().push(body);
-                        std::future::ready(Ok(()))
+                        Ok(())
                     },
                     || bodies.borrow_mut().clear(),
                 )
@@ -361,7 +366,54 @@ pub enum Depth {
     Details,
 }
 
-/// Gathers everything in a scope; every body goes to `bodies`.
+/// Answers on their way into a loader.
+pub(super) struct Sink<'l> {
+    loader: RefCell<&'l mut Loader>,
+    source: SourceId,
+    /// Memory of answers that were read, for others.
+    spare: RefCell<Vec<Vec<u8>>>,
+}
+
+impl<'l> Sink<'l> {
+    pub(super) fn new(loader: &'l mut Loader, name: &str) -> Self {
+        let source = loader.cluster(name);
+        Self { loader: RefCell::new(loader), source, spare: RefCell::default() }
+    }
+
+    fn answer(&self) -> Pouring<'_, 'l> {
+        let memory = self.spare.borrow_mut().pop().unwrap_or_default();
+        Pouring { sink: self, arriving: self.loader.borrow_mut().arriving(self.source, memory) }
+    }
+}
+
+/// An answer that is read into a loader while it comes.
+struct Pouring<'s, 'l> {
+    sink: &'s Sink<'l>,
+    arriving: Arriving,
+}
+
+impl Pouring<'_, '_> {
+    fn end(self) {
+        let memory = self.sink.loader.borrow_mut().end(self.arriving);
+        self.sink.spare.borrow_mut().push(memory);
+    }
+}
+
+impl Take for Pouring<'_, '_> {
+    fn more(&mut self, data: &[u8]) {
+        self.sink.loader.borrow_mut().more(&mut self.arriving, data);
+    }
+
+    fn bytes(&self) -> usize {
+        self.arriving.bytes()
+    }
+
+    fn outline(&self) -> Cow<'_, [u8]> {
+        self.arriving.outline()
+    }
+}
+
+/// Gathers everything in a scope; every answer goes to `sink`.
 ///
 /// Of Secrets only the metadata is asked for: their values don't leave
 /// the server.
@@ -369,7 +421,7 @@ pub(super) async fn everything(
     api: &Api,
     scope: &Scope,
     depth: &Depth,
-    bodies: Sender<Vec<u8>>,
+    sink: &Sink<'_>,
 ) -> Result<Gathered, LiveError> {
     let discovered = match fetch(api, &Ask::Discovery).await?.0 {
         Answer::Discovered(discovered) => Some(discovered),
@@ -440,8 +492,7 @@ pub(super) async fn everything(
             asks.push(Ask::list(NETWORK_POLICIES, "kube-system"));
         }
     }
-    let bodies = &bodies;
-    let results = join_all(asks.iter().map(|ask| async move { (ask, pour(api, ask, bodies).await) })).await;
+    let results = join_all(asks.iter().map(|ask| async move { (ask, pour(api, ask, sink).await) })).await;
     let mut essential = Vec::new();
     for (ask, result) in results {
         match result {
@@ -484,10 +535,9 @@ pub(super) async fn everything(
 /// Requests of many that are out at the same time.
 pub(super) const AT_ONCE: usize = 16;
 
-/// Gathers some things; every body goes to `bodies`.
-pub(super) async fn each(api: &Api, asks: &[Ask], bodies: Sender<Vec<u8>>) -> Result<Gathered, LiveError> {
-    let bodies = &bodies;
-    let results: Vec<_> = stream::iter(asks.iter().map(|ask| async move { (ask, pour(api, ask, bodies).await) }))
+/// Gathers some things; every answer goes to `sink`.
+pub(super) async fn each(api: &Api, asks: &[Ask], sink: &Sink<'_>) -> Result<Gathered, LiveError> {
+    let results: Vec<_> = stream::iter(asks.iter().map(|ask| async move { (ask, pour(api, ask, sink).await) }))
         .buffered(AT_ONCE)
         .collect()
         .await;
@@ -505,19 +555,21 @@ pub(super) async fn each(api: &Api, asks: &[Ask], bodies: Sender<Vec<u8>>) -> Re
     Ok(gathered)
 }
 
-/// Sends every page of an answer on.
-async fn pour(api: &Api, ask: &Ask, bodies: &Sender<Vec<u8>>) -> Result<(), LiveError> {
+/// Reads an answer, page by page where it is a list.
+async fn pour(api: &Api, ask: &Ask, sink: &Sink<'_>) -> Result<(), LiveError> {
     let what = ask.describe();
-    let gone = || LiveError::new(Trouble::Protocol, "the answers can't be read");
     if !ask.is_list() {
-        let body = api.get(&ask.path(), JSON, &what).await?;
-        return bodies.send(body).await.map_err(|_| gone());
+        api.take(&ask.path(), JSON, &what, &|| sink.answer()).await?.end();
+        return Ok(());
     }
-    let page = |body| async move { bodies.send(body).await.map_err(|_| gone()) };
-    // What came before a restart comes again: the same object twice is taken once.
+    let page = |page: Pouring<'_, '_>| {
+        page.end();
+        Ok(())
+    };
+    // What came before a restart comes again, as what came before a connection broke: the same object twice is taken once.
     let accept = match ask {
         Ask::List { resource, .. } if *resource == SECRETS => METADATA,
         _ => JSON,
     };
-    api.pages(&ask.path(), accept, &what, page, || {}).await
+    api.pages(&ask.path(), accept, &what, || sink.answer(), page, || {}).await
 }

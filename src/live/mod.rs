@@ -12,14 +12,12 @@ mod gather;
 mod interrupt;
 mod known;
 mod needs;
+mod pages;
 pub mod probe;
 mod progress;
 pub mod rights;
-mod spare;
 pub mod watch;
 pub mod why;
-
-use std::future::Future;
 
 use tokio::runtime::Runtime;
 
@@ -30,6 +28,7 @@ pub use needs::Question;
 
 use crate::source::Loader;
 use client::Api;
+use gather::Sink;
 
 /// A connection to a cluster. Nothing is sent before something is asked.
 pub struct Session {
@@ -90,29 +89,15 @@ impl Session {
 
     /// Reads a scope, as deep as is said.
     pub fn everything(&self, scope: &Scope, depth: &Depth, loader: &mut Loader) -> Result<Gathered, LiveError> {
-        self.pour(loader, |bodies| gather::everything(&self.api, scope, depth, bodies))
+        let sink = Sink::new(loader, &self.context);
+        let work = gather::everything(&self.api, scope, depth, &sink);
+        self.runtime.block_on(progress::beside(&self.api, self.progress, work))
     }
 
     /// Reads things one by one; what isn't there is left out, what may not be read is told.
     pub fn each(&self, asks: &[ask::Ask], loader: &mut Loader) -> Result<Gathered, LiveError> {
-        self.pour(loader, |bodies| gather::each(&self.api, asks, bodies))
-    }
-
-    /// Does some gathering, and hands every body to the loader.
-    fn pour<F: Future<Output = Result<Gathered, LiveError>>>(
-        &self,
-        loader: &mut Loader,
-        gather: impl FnOnce(tokio::sync::mpsc::Sender<Vec<u8>>) -> F,
-    ) -> Result<Gathered, LiveError> {
-        let source = loader.cluster(&self.context);
-        let spare = self.api.spare.clone();
-        let (bodies, mut received) = tokio::sync::mpsc::channel::<Vec<u8>>(1);
-        std::thread::scope(|threads| {
-            // Pages are read while others are on their way.
-            threads.spawn(move || {
-                loader.answers(source, std::iter::from_fn(|| received.blocking_recv()), |body| spare.give(body));
-            });
-            self.runtime.block_on(progress::beside(&self.api, self.progress, gather(bodies)))
-        })
+        let sink = Sink::new(loader, &self.context);
+        let work = gather::each(&self.api, asks, &sink);
+        self.runtime.block_on(progress::beside(&self.api, self.progress, work))
     }
 }

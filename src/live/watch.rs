@@ -163,7 +163,7 @@ impl Session {
         let each = std::cell::RefCell::new(each);
         let page = |body: Vec<u8>| {
             let read = serde_json::from_slice::<Page<'_>>(&body);
-            let result = match read {
+            match read {
                 Ok(page) => {
                     let mut state = state.borrow_mut();
                     state.0 = page.metadata.resource_version;
@@ -175,10 +175,9 @@ impl Session {
                     Ok(())
                 }
                 Err(_) => Err(LiveError::new(Trouble::Protocol, "the list of pods can't be read")),
-            };
-            std::future::ready(result)
+            }
         };
-        self.api.pages(&ask.path(), JSON, &ask.describe(), page, || {}).await?;
+        self.api.pages(&ask.path(), JSON, &ask.describe(), Vec::new, page, || {}).await?;
         let (version, next) = state.into_inner();
         Ok((next == Next::On).then_some(version))
     }

@@ -149,9 +149,9 @@ impl Session {
                         found.borrow_mut().insert(service.metadata.namespace);
                     }
                 }
-                std::future::ready(Ok(()))
+                Ok(())
             };
-            match self.api.pages(&ask.path(), JSON, &ask.describe(), page, || {}).await {
+            match self.api.pages(&ask.path(), JSON, &ask.describe(), Vec::new, page, || {}).await {
                 Ok(()) => Ok(found.into_inner()),
                 Err(error) if error.trouble == Trouble::Forbidden && error.helps.is_empty() => Ok(BTreeSet::new()),
                 Err(error) => Err(error),

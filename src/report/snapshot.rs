@@ -80,14 +80,18 @@ impl Written {
 }
 
 impl Item {
+    /// What is kept of the object at the start of a JSON text, and where it ends; none for objects that have to be read with
+    /// care, or are left out.
+    pub fn first_of_json(api_version: &str, kind: &str, text: &[u8], namespace: &str) -> Option<(Self, usize)> {
+        // Of policies and Secrets, what is kept is told by fields that are not; of DaemonSets, the plugin.
+        let (rank, keep) = keep::of(api_version, kind).filter(|(rank, _)| *rank != 2)?;
+        let plain = !matches!(kind, "Secret" | "DaemonSet");
+        plain.then(|| Self::cut(api_version, kind, rank, keep, text, namespace).ok())?
+    }
+
     /// What is kept of an object that is given as JSON text; none for kinds that are left out.
     pub fn of_json(api_version: &str, kind: &str, text: &[u8], namespace: &str) -> Option<Self> {
-        // Of policies and Secrets, what is kept is told by fields that are not; of DaemonSets, the plugin.
-        if let Some((rank, keep)) = keep::of(api_version, kind)
-            && rank != 2
-            && !matches!(kind, "Secret" | "DaemonSet")
-            && let Ok(item) = Self::cut(api_version, kind, rank, keep, text, namespace)
-        {
+        if let Some((item, _)) = Self::first_of_json(api_version, kind, text, namespace) {
             return Some(item);
         }
         if keep::of(api_version, kind).is_none() && kind != "PartialObjectMetadata" {
@@ -96,12 +100,19 @@ impl Item {
         Self::of(api_version, kind, &serde_json::from_slice(text).ok()?, namespace)
     }
 
-    fn cut(api_version: &str, kind: &str, rank: u8, keep: &Keep, text: &[u8], namespace: &str) -> Result<Self, Odd> {
+    fn cut(
+        api_version: &str,
+        kind: &str,
+        rank: u8,
+        keep: &Keep,
+        text: &[u8],
+        namespace: &str,
+    ) -> Result<(Self, usize), Odd> {
         thread_local! {
             static CUT: RefCell<Cut> = RefCell::default();
         }
         CUT.with_borrow_mut(|kept| {
-            cut::cut(keep, text, kept)?;
+            let end = cut::cut(keep, text, kept)?;
             let kept_text = std::str::from_utf8(&kept.text).map_err(|_| Odd)?;
             let mut out = format!("{{\"apiVersion\":{},\"kind\":{}", Value::from(api_version), Value::from(kind));
             // Its first bracket is this object's.
@@ -116,7 +127,7 @@ impl Item {
             let containers = kept.containers.clone().map(|c| c.start + moved..c.end + moved);
             let (own, name) = (kept.namespace.clone(), kept.name.clone());
             let place = Self::place(rank, api_version, kind, own, name, namespace);
-            Ok(Self { place, text: Written::new(&out, containers), plugin: None })
+            Ok((Self { place, text: Written::new(&out, containers), plugin: None }, end))
         })
     }
 

@@ -18,6 +18,7 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use self::dump::Dump;
+pub use self::page::Arriving;
 use super::diagnostic::{Diagnostic, Part, Severity};
 use super::json::JsonError;
 use super::map::{LastRead, Layout, Source, SourceMap, Text};

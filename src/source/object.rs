@@ -231,14 +231,7 @@ pub struct Reading {
 /// Reads the item at the start of a text that goes on behind it. [`Odd`] where it has to be cut out first and read with
 /// [`from_json`].
 pub fn item(origin: Origin, reading: &Reading, text: &[u8]) -> Result<Item, Odd> {
-    let (mut type_meta, own) = match scan::says(text, true)? {
-        (Some(api_version), Some(kind)) => (TypeMeta::from((api_version, kind)), true),
-        (None, None) if reading.listed.api_version.is_some() => (reading.listed.clone(), false),
-        _ => (said(reading, text)?, true),
-    };
-    if reading.only_shown {
-        return Ok(Item { parsed: Parsed::default(), type_meta, end: scan::value_end(text, 0)?, written: None });
-    }
+    let (mut type_meta, own) = what(reading, text)?;
     if reading.whole && !is_json(&text[..scan::value_end(text, 0)?]) {
         return Err(Odd);
     }
@@ -273,6 +266,15 @@ pub fn item(origin: Origin, reading: &Reading, text: &[u8]) -> Result<Item, Odd>
         return Ok(Item { parsed, type_meta, end: text.len(), written });
     };
     Ok(Item { parsed, type_meta, end: scan::value_end(text, 0)?, written: None })
+}
+
+/// What the item at the start of a text is, and whether it says so itself.
+pub fn what(reading: &Reading, text: &[u8]) -> Result<(TypeMeta, bool), Odd> {
+    Ok(match scan::says(text, true)? {
+        (Some(api_version), Some(kind)) => (TypeMeta::from((api_version, kind)), true),
+        (None, None) if reading.listed.api_version.is_some() => (reading.listed.clone(), false),
+        _ => (said(reading, text)?, true),
+    })
 }
 
 /// What an item says that it is, wherever it says so, or what its list says.

@@ -49,6 +49,12 @@ pub trait Observe: Send + Sync {
         None
     }
 
+    /// An object as it is read, at the start of a JSON text that goes on behind it: what is made of it, and where it ends;
+    /// nothing where that can't be told without looking at it twice.
+    fn see_first(&self, _object: &Observed<'_>) -> Option<(Seen, usize)> {
+        None
+    }
+
     /// An object in its turn, with what was made of it; nothing where it was not shown before.
     fn take(&self, object: &Observed<'_>, seen: Option<Seen>);
 }

@@ -26,25 +26,28 @@ pub(super) struct Cut {
     pub name: String,
 }
 
-/// What is kept of the object in a text.
-pub(super) fn cut(keep: &Keep, text: &[u8], out: &mut Cut) -> Result<(), Odd> {
+/// What is kept of the object at the start of a text, and where it ends.
+pub(super) fn cut(keep: &Keep, text: &[u8], out: &mut Cut) -> Result<usize, Odd> {
     out.text.clear();
     out.containers = None;
     out.namespace.clear();
     out.name.clear();
-    Cutting { text, out, metadata: false }.value(keep, 0, 0).map(|_| ())
+    Cutting { text, out, metadata: false }.value(keep, 0, 0).map(|(end, _)| end)
 }
 
 /// The most fields that are kept of one object.
 const FIELDS: usize = 32;
-/// Lists of variables that are remembered: pods of a workload have the same.
+/// Values that are remembered: pods of a workload have the same.
 const REMEMBERED: usize = 4096;
 
-/// Lists of variables as they are written, and what is kept of them; empty where nothing is.
-type Variables = FxHashMap<Box<[u8]>, Arc<[u8]>>;
+/// Values as they are written, and what is kept of them; empty where nothing is.
+type Memory = RefCell<FxHashMap<Box<[u8]>, Arc<[u8]>>>;
 
 thread_local! {
-    static VARIABLES: RefCell<Variables> = RefCell::default();
+    /// Of lists of variables.
+    static VARIABLES: Memory = RefCell::default();
+    /// Of what is kept whole.
+    static VALUES: Memory = RefCell::default();
 }
 
 struct Cutting<'t, 'o> {
@@ -67,17 +70,19 @@ impl Cutting<'_, '_> {
                     self.out.text.extend_from_slice(text);
                     return Ok((end, true));
                 }
-                if matches!(keep, Keep::Variables) {
-                    let known = VARIABLES.with_borrow(|known| known.get(text).cloned());
-                    if let Some(known) = known {
-                        self.out.text.extend_from_slice(&known);
-                        return Ok((end, !known.is_empty()));
-                    }
+                let memory = match keep {
+                    Keep::Variables => Some(&VARIABLES),
+                    Keep::All => Some(&VALUES),
+                    _ => None,
+                };
+                if let Some(known) = memory.and_then(|memory| memory.with_borrow(|known| known.get(text).cloned())) {
+                    self.out.text.extend_from_slice(&known);
+                    return Ok((end, !known.is_empty()));
                 }
                 let value: Value = serde_json::from_slice(text).map_err(|_| Odd)?;
                 let kept = trim(keep, &value).map(|kept| kept.to_string()).unwrap_or_default();
-                if matches!(keep, Keep::Variables) {
-                    VARIABLES.with_borrow_mut(|known| {
+                if let Some(memory) = memory {
+                    memory.with_borrow_mut(|known| {
                         if known.len() >= REMEMBERED {
                             known.clear();
                         }
@@ -90,55 +95,79 @@ impl Cutting<'_, '_> {
         }
     }
 
+    /// Writes the fields as they come, so that each byte is looked at once, and brings them into their order where it is
+    /// another.
     fn fields(&mut self, fields: &[(&str, &Keep)], at: usize, depth: usize) -> Result<(usize, bool), Odd> {
-        let mut found = [None; FIELDS];
         let mut entries = Entries::of(self.text, at)?;
-        while let Some(entry) = entries.next(self.text)? {
-            if let Some(number) = fields.iter().position(|(name, _)| name.as_bytes() == entry.key) {
-                // Of two fields of one name, the later counts.
-                *found.get_mut(number).ok_or(Odd)? = Some(entry.value);
-            }
-            entries.at = value_end(self.text, entry.value)?;
-        }
-        let start = self.out.text.len();
         self.out.text.push(b'{');
-        let mut any = false;
-        for ((name, keep), at) in fields.iter().zip(found) {
-            let Some(at) = at else { continue };
-            let before = self.out.text.len();
-            if any {
-                self.out.text.push(b',');
+        let start = self.out.text.len();
+        // Where each was written, with the comma behind it.
+        let mut written: [Option<Range<usize>>; FIELDS] = [const { None }; FIELDS];
+        let (mut ordered, mut next) = (true, 0);
+        while let Some(entry) = entries.next(self.text)? {
+            let Some(number) = fields.iter().position(|(name, _)| name.as_bytes() == entry.key) else {
+                entries.at = value_end(self.text, entry.value)?;
+                continue;
+            };
+            let (name, keep) = fields[number];
+            if depth == 0 {
+                self.metadata = name == "metadata";
             }
+            let field = self.out.text.len();
             self.out.text.push(b'"');
             self.out.text.extend_from_slice(name.as_bytes());
             self.out.text.extend_from_slice(b"\":");
             let value = self.out.text.len();
             if self.metadata && depth == 1 {
                 // Every kind keeps both.
-                match *name {
-                    "namespace" => plain_string(self.text, at)?.clone_into(&mut self.out.namespace),
-                    "name" => plain_string(self.text, at)?.clone_into(&mut self.out.name),
+                match name {
+                    "namespace" => plain_string(self.text, entry.value)?.clone_into(&mut self.out.namespace),
+                    "name" => plain_string(self.text, entry.value)?.clone_into(&mut self.out.name),
                     _ => {}
                 }
             }
-            if depth == 0 {
-                self.metadata = *name == "metadata";
-            }
-            if self.value(keep, at, depth + 1)?.1 {
-                any = true;
-                if depth == 1 && *name == "containers" {
+            let (end, kept) = self.value(keep, entry.value, depth + 1)?;
+            entries.at = end;
+            ordered &= number >= next;
+            next = number + 1;
+            let place = written.get_mut(number).ok_or(Odd)?;
+            if kept {
+                if depth == 1 && name == "containers" {
                     self.out.containers = Some(value..self.out.text.len());
                 }
+                self.out.text.push(b',');
+                *place = Some(field..self.out.text.len());
             } else {
-                self.out.text.truncate(before);
+                // Of two fields of one name, the later counts.
+                *place = None;
+                self.out.text.truncate(field);
             }
         }
+        if !ordered {
+            self.order(start, &written);
+        }
+        // The comma behind the last, or the bracket of none.
+        let any = self.out.text.len() > start;
+        self.out.text.pop();
         if any {
             self.out.text.push(b'}');
-        } else {
-            self.out.text.truncate(start);
         }
         Ok((entries.at, any))
+    }
+
+    /// Puts fields that were written from `start` on into their order.
+    fn order(&mut self, start: usize, written: &[Option<Range<usize>>]) {
+        let containers = self.out.containers.take();
+        let mut sorted = Vec::with_capacity(self.out.text.len() - start);
+        for place in written.iter().flatten() {
+            let to = start + sorted.len();
+            sorted.extend_from_slice(&self.out.text[place.clone()]);
+            if let Some(inner) = containers.as_ref().filter(|c| place.contains(&c.start)) {
+                self.out.containers = Some(inner.start - place.start + to..inner.end - place.start + to);
+            }
+        }
+        self.out.text.truncate(start);
+        self.out.text.extend_from_slice(&sorted);
     }
 
     fn items(&mut self, keep: &Keep, at: usize, depth: usize) -> Result<(usize, bool), Odd> {

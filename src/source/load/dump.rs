@@ -25,6 +25,8 @@ pub(super) struct Dump {
     source: SourceId,
     keep_items: bool,
     whole: bool,
+    /// How many documents of the source come before.
+    pub first: u32,
     pub documents: Vec<JsonDocument>,
     pub items: Vec<Range<u64>>,
     batch: Vec<Raw>,
@@ -63,7 +65,7 @@ impl Dump {
     }
 
     fn origin(&self, item: Option<u32>) -> Origin {
-        let document = u32::try_from(self.documents.len()).unwrap_or(u32::MAX);
+        let document = u32::try_from(self.documents.len()).unwrap_or(u32::MAX).saturating_add(self.first);
         Origin { source: self.source, document, item }
     }
 
@@ -182,10 +184,8 @@ impl json::Sink for Reader<'_> {
         }
         self.dump.flush(self.loader);
         let reading = Reading { listed, cluster: self.loader.cluster, whole: self.dump.whole, only_shown: false };
-        let work = Work {
-            origin: self.dump.origin(None),
-            ..Work::new(self.dump.source, reading, self.dump.keep_items, self.loader.options.observer.clone())
-        };
+        let Origin { source, document, .. } = self.dump.origin(None);
+        let work = Work::new(source, document, reading, self.dump.keep_items, self.loader.options.observer.clone());
         let (at, mut lines) = blocks.position();
         let mut next_line = self.base + at;
         let (send, receive) = channel();
@@ -281,7 +281,7 @@ struct Item {
 }
 
 /// How the items of one list are read.
-#[derive(Clone)]
+#[derive(Debug)]
 pub(super) struct Work {
     origin: Origin,
     reading: Reading,
@@ -290,15 +290,14 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub fn new(source: SourceId, reading: Reading, keep_items: bool, observer: Option<Observer>) -> Self {
-        Self { origin: Origin { source, document: 0, item: None }, reading, keep_items, observer }
-    }
-
-    /// The same for another document, whose items are what its head says.
-    pub fn of(&self, document: u32, listed: TypeMeta) -> Self {
-        let mut out = self.clone();
-        (out.origin.document, out.reading.listed) = (document, listed);
-        out
+    pub fn new(
+        source: SourceId,
+        document: u32,
+        reading: Reading,
+        keep_items: bool,
+        observer: Option<Observer>,
+    ) -> Self {
+        Self { origin: Origin { source, document, item: None }, reading, keep_items, observer }
     }
 
     pub fn read(&self, block: Block) -> Done {
@@ -328,6 +327,20 @@ impl Work {
 
     fn item(&self, bytes: &[u8], at: usize, number: u32) -> Result<Item, Odd> {
         let origin = Origin { item: Some(number), ..self.origin };
+        if self.reading.only_shown
+            && let Some(Observer(observer)) = &self.observer
+        {
+            let (type_meta, _) = object::what(&self.reading, &bytes[at..])?;
+            let (seen, end) = match observer.see_first(&observed(&type_meta, Content::Json(&bytes[at..]))) {
+                Some((seen, end)) => (Some(seen), at + end),
+                None => {
+                    let end = scan::value_end(bytes, at)?;
+                    (observer.see(&observed(&type_meta, Content::Json(&bytes[at..end]))), end)
+                }
+            };
+            let parsed = Parsed::default();
+            return Ok(Item { range: at..end, number, parsed, type_meta, written: None, kept: None, seen });
+        }
         let object::Item { parsed, type_meta, end, written } = object::item(origin, &self.reading, &bytes[at..])?;
         let range = at..at + end;
         let text = written.as_deref().unwrap_or(&bytes[range.clone()]);

@@ -1,10 +1,10 @@
-//! Answers of an API server, read where they lie: several beside each other, taken over in their order.
+//! Answers of an API server, read while they come.
 //!
-//! A page of a list is cut into its items without being copied first. What is not plainly such a list (an object, a list that
-//! names its kind behind its items, an item that has to be read with care) is read as any other JSON stream is.
+//! A list is cut into its items as its bytes arrive, and no more of it is kept than an item that is not whole yet. What is
+//! not plainly such a list (an object, a list that names its kind behind its items, an item that has to be read with care)
+//! is kept to its end, and read as any other JSON stream is.
 
-use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::borrow::Cow;
 
 use super::super::json::{Block, Next};
 use super::super::map::{JsonDocument, Layout, Text};
@@ -12,129 +12,178 @@ use super::super::object::{Reading, TypeMeta};
 use super::super::origin::SourceId;
 use super::super::scan::{Entries, blank, plain_string, value_end};
 use super::Loader;
-use super::dump::{Done, Dump, Work};
+use super::dump::{Dump, Work};
 use crate::source::Diagnostic;
 
-/// Answers that are read at the same time: more threads than this are faster than any server.
-const AT_ONCE: usize = 4;
+/// Bytes that are waited for before items are read again: few enough to be found where the processor has just put them, and
+/// many more than an item that is not whole.
+const PIECE: usize = if cfg!(test) { 64 } else { 128 << 10 };
 
-/// An answer that was read, or looked at in vain.
-struct Read {
-    /// Which of its source's documents it was taken for.
+/// An answer that is being read.
+#[derive(Debug)]
+pub struct Arriving {
+    source: SourceId,
+    /// Which of its source's documents it is.
     document: u32,
-    page: Page,
+    /// How items are read, once it is known what they are.
+    work: Option<Work>,
+    /// The list's start, up to its first item.
+    head: Vec<u8>,
+    /// What came and was not read.
+    rest: Vec<u8>,
+    /// Where that stands in the answer.
+    at: u64,
+    /// What has to follow there.
+    next: Next,
+    /// Whether an item was read.
+    any: bool,
+    /// How long the rest has to be before it is looked at again.
+    enough: usize,
 }
 
-enum Page {
-    /// All items of a list.
-    Items(Done),
-    /// Something else.
-    Other(Vec<u8>),
+impl Arriving {
+    /// The answer without the items that were read, which is the same list with fewer of them. Whole where it is none.
+    pub fn outline(&self) -> Cow<'_, [u8]> {
+        if self.head.is_empty() { Cow::Borrowed(&self.rest) } else { Cow::Owned([&self.head[..], &self.rest].concat()) }
+    }
+
+    /// How many bytes came.
+    pub fn bytes(&self) -> usize {
+        self.at as usize + self.rest.len()
+    }
+
+    /// Takes what was read off the rest.
+    fn drop_first(&mut self, bytes: usize) {
+        self.rest.drain(..bytes);
+        self.at += bytes as u64;
+    }
 }
 
 impl Loader {
     /// Reads an answer of a cluster's API server: an object, or a list of them. Objects that the API server holds were
     /// accepted by it: what is said against them is a warning.
     pub fn answer(&mut self, source: SourceId, json: &[u8]) {
-        self.taking(source, |loader, dump, start| {
-            if dump.cut(loader, json, start).is_err() {
-                loader.errors.push(Diagnostic::error("the cluster's answer is not JSON"));
+        let document = self.reserve(source);
+        self.taking(source, document, |loader, dump| {
+            // It is one value: there is no place for another beside answers that are still to come.
+            if dump.cut(loader, json, start(document)).is_err() || dump.documents.len() > 1 {
+                loader.errors.push(not_json());
             }
         });
     }
 
-    /// Reads answers as they come; each is given to `done` once it was read, for its memory to be used again.
-    pub fn answers(
-        &mut self,
-        source: SourceId,
-        bodies: impl IntoIterator<Item = Vec<u8>>,
-        mut done: impl FnMut(Vec<u8>),
-    ) {
-        let most = rayon::current_num_threads().clamp(1, AT_ONCE) + 1;
-        let reading = Reading {
-            listed: TypeMeta::default(),
-            cluster: true,
-            whole: false,
-            only_shown: self.options.only_observed,
-        };
-        let work = Work::new(source, reading, true, self.options.observer.clone());
-        rayon::in_place_scope(|scope| {
-            let mut waiting: VecDeque<Receiver<Read>> = VecDeque::new();
-            for body in bodies {
-                while waiting.len() >= most {
-                    self.next(source, &mut waiting, &mut done);
-                }
-                let (send, receive) = sync_channel(1);
-                let document = u32::try_from(self.documents(source) + waiting.len()).unwrap_or(u32::MAX);
-                let work = &work;
-                // It fails only where nobody waits for it any more.
-                scope.spawn(move |_| drop(send.send(Read { document, page: page(work, document, body) })));
-                waiting.push_back(receive);
-            }
-            while !waiting.is_empty() {
-                self.next(source, &mut waiting, &mut done);
-            }
-        });
+    /// Starts to read an answer that is still to come. `memory` is used for it.
+    pub fn arriving(&mut self, source: SourceId, memory: Vec<u8>) -> Arriving {
+        let mut rest = memory;
+        rest.clear();
+        let document = self.reserve(source);
+        let (head, next) = (Vec::new(), Next::Item);
+        Arriving { source, document, work: None, head, rest, at: 0, next, any: false, enough: 0 }
     }
 
-    /// Takes over the answer that came first of those that wait.
-    fn next(&mut self, source: SourceId, waiting: &mut VecDeque<Receiver<Read>>, done: &mut impl FnMut(Vec<u8>)) {
-        let Some(Ok(read)) = waiting.pop_front().map(|receive| receive.recv()) else { return };
-        let right = self.documents(source) == read.document as usize;
-        match read.page {
-            Page::Items(mut items) if right => {
-                let bytes = self.taking(source, |loader, dump, start| {
-                    dump.take(loader, start, &mut items);
-                    dump.close(start..start + items.bytes.len() as u64);
-                    items.bytes
-                });
-                done(bytes);
-            }
-            // Several documents came where one was expected: the places that were worked out are wrong.
-            Page::Items(Done { bytes, .. }) | Page::Other(bytes) => {
-                self.answer(source, &bytes);
-                done(bytes);
-            }
+    /// Reads on in an answer, of which more has come.
+    pub fn more(&mut self, arriving: &mut Arriving, bytes: &[u8]) {
+        arriving.rest.extend_from_slice(bytes);
+        if arriving.rest.len() >= arriving.enough {
+            self.read(arriving);
         }
     }
 
-    /// How many answers were read.
-    fn documents(&self, source: SourceId) -> usize {
-        match self.input.sources.get(source).map(|s| &s.layout) {
-            Some(Layout::Json(documents)) => documents.len(),
+    /// Ends an answer of which all has come. Its memory is free for another.
+    pub fn end(&mut self, arriving: Arriving) -> Vec<u8> {
+        let mut arriving = arriving;
+        self.read(&mut arriving);
+        if !follows(&arriving) {
+            self.errors.push(not_json());
+        } else if arriving.work.is_none() || !ends(&arriving) {
+            self.answer(arriving.source, &arriving.outline());
+        }
+        arriving.rest
+    }
+
+    /// Reads the items that are whole.
+    fn read(&mut self, arriving: &mut Arriving) {
+        // Where nothing gets on, what came is looked at once more for every time it has doubled.
+        arriving.enough = (2 * arriving.rest.len()).max(PIECE);
+        if arriving.work.is_none() {
+            let Some((listed, from)) = items(&arriving.rest) else { return };
+            let only_shown = self.options.only_observed;
+            let reading = Reading { listed, cluster: true, whole: false, only_shown };
+            let observer = self.options.observer.clone();
+            arriving.work = Some(Work::new(arriving.source, arriving.document, reading, true, observer));
+            arriving.head = arriving.rest[..from].to_vec();
+            arriving.drop_first(from);
+        }
+        let Some(work) = &arriving.work else { return };
+        let from = match arriving.next {
+            Next::Item => 0,
+            Next::Separator => {
+                let at = blank(&arriving.rest, 0);
+                if arriving.rest.get(at) != Some(&b',') {
+                    return;
+                }
+                blank(&arriving.rest, at + 1)
+            }
+        };
+        let bytes = std::mem::take(&mut arriving.rest);
+        let mut read = work.read(Block { bytes, from, start: arriving.at });
+        let (at, next) = read.stop;
+        arriving.any |= next == Next::Separator || at > from;
+        arriving.next = next;
+        self.taking(arriving.source, arriving.document, |loader, dump| {
+            dump.take(loader, start(arriving.document), &mut read);
+        });
+        arriving.rest = read.bytes;
+        arriving.drop_first(at);
+        if at > 0 {
+            arriving.enough = arriving.rest.len() + PIECE;
+        }
+    }
+
+    /// A place for one more document of a source.
+    fn reserve(&mut self, source: SourceId) -> u32 {
+        match self.input.sources.get_mut(source).map(|s| &mut s.layout) {
+            Some(Layout::Json(documents)) => {
+                let document = u32::try_from(documents.len()).unwrap_or(u32::MAX);
+                let range = start(document)..start(document);
+                documents.push(JsonDocument { range, items: Vec::new() });
+                document
+            }
             _ => 0,
         }
     }
 
-    /// Adds a document to a cluster's.
-    fn taking<T: Default>(&mut self, source: SourceId, add: impl FnOnce(&mut Self, &mut Dump, u64) -> T) -> T {
-        let (before, start) = match self.input.sources.get_mut(source).map(|s| &mut s.layout) {
-            Some(Layout::Json(documents)) => {
-                let start = documents.last().map_or(0, |d| d.range.end);
-                (std::mem::take(documents), start)
-            }
-            _ => return T::default(),
-        };
+    /// Adds to a document of a cluster.
+    fn taking(&mut self, source: SourceId, document: u32, add: impl FnOnce(&mut Self, &mut Dump)) {
         let mut dump = Dump::new(source, true, false);
-        dump.documents = before;
+        dump.first = document;
+        if let Some(Layout::Json(documents)) = self.input.sources.get_mut(source).map(|s| &mut s.layout)
+            && let Some(document) = documents.get_mut(document as usize)
+        {
+            dump.items = std::mem::take(&mut document.items);
+        }
         self.cluster = true;
-        let out = add(self, &mut dump, start);
+        add(self, &mut dump);
         self.cluster = false;
-        if let Some(source) = self.input.sources.get_mut(source) {
-            source.layout = Layout::Json(dump.documents);
-            if let Text::Items(kept) = &mut source.text {
-                kept.append(&mut dump.kept);
+        let Some(source) = self.input.sources.get_mut(source) else { return };
+        if let Layout::Json(documents) = &mut source.layout {
+            // All of a stream, or more items of one list.
+            let closed = dump.documents.into_iter().next();
+            let read =
+                closed.unwrap_or_else(|| JsonDocument { range: start(document)..start(document), items: dump.items });
+            if let Some(place) = documents.get_mut(document as usize) {
+                *place = read;
             }
         }
-        out
+        if let Text::Items(kept) = &mut source.text {
+            kept.append(&mut dump.kept);
+        }
     }
 }
 
-/// Reads a page, if it is one.
-fn page(work: &Work, document: u32, bytes: Vec<u8>) -> Page {
-    let Some((listed, from)) = items(&bytes) else { return Page::Other(bytes) };
-    let mut done = work.of(document, listed).read(Block { bytes, from, start: 0 });
-    if ends(&done.bytes, done.stop) { Page::Items(done) } else { Page::Other(std::mem::take(&mut done.bytes)) }
+/// Where a document starts: answers come side by side, and none has 4 GiB.
+fn start(document: u32) -> u64 {
+    u64::from(document) << 32
 }
 
 /// What the items of a list are, and where the first of them starts.
@@ -158,45 +207,53 @@ fn items(text: &[u8]) -> Option<(TypeMeta, usize)> {
     None
 }
 
-/// Whether the place where the items end is the end of the list, and nothing but the list's end follows.
-fn ends(text: &[u8], (at, next): (usize, Next)) -> bool {
-    // Of no items the first is missing.
-    let empty = next == Next::Item && text[..at].trim_ascii_end().ends_with(b"[");
-    if text.get(at) != Some(&b']') || !(next == Next::Separator || empty) {
+fn not_json() -> Diagnostic {
+    Diagnostic::error("the cluster's answer is not JSON")
+}
+
+/// Whether what is left may stand behind the items that were read: an item behind a comma, the list's end behind an item.
+fn follows(arriving: &Arriving) -> bool {
+    let bracket = arriving.rest.get(blank(&arriving.rest, 0)) == Some(&b']');
+    !arriving.any || bracket == (arriving.next == Next::Separator)
+}
+
+/// Whether nothing but the list's end is left.
+fn ends(arriving: &Arriving) -> bool {
+    let text = &arriving.rest;
+    let at = blank(text, 0);
+    if text.get(at) != Some(&b']') {
         return false;
     }
     let end = blank(text, at + 1);
     text.get(end) == Some(&b'}') && blank(text, end + 1) == text.len()
 }
 
-impl Dump {
-    /// Closes a document whose items were taken.
-    fn close(&mut self, range: std::ops::Range<u64>) {
-        let items = std::mem::take(&mut self.items);
-        self.documents.push(JsonDocument { range, items });
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Input, Options};
+    use super::super::{Input, LoadError, Options};
     use super::*;
+    use crate::source::wire::Object;
 
-    fn read(bodies: &[&str], together: bool) -> Input {
+    /// Reads answers one after the other, or as they come in pieces of so many bytes.
+    fn read(bodies: &[&str], piece: Option<usize>) -> Result<Input, LoadError> {
         let mut loader = Loader::new(Options::default());
         let source = loader.cluster("test");
-        if together {
-            let mut back = 0;
-            loader.answers(source, bodies.iter().map(|b| b.as_bytes().to_vec()), |_| back += 1);
-            assert_eq!(back, bodies.len());
-        } else {
-            bodies.iter().for_each(|body| loader.answer(source, body.as_bytes()));
+        let mut memory = Vec::new();
+        for body in bodies {
+            let Some(piece) = piece else {
+                loader.answer(source, body.as_bytes());
+                continue;
+            };
+            let mut arriving = loader.arriving(source, memory);
+            body.as_bytes().chunks(piece).for_each(|piece| loader.more(&mut arriving, piece));
+            assert_eq!(arriving.bytes(), body.len());
+            memory = loader.end(arriving);
         }
-        loader.finish().expect("it is read")
+        loader.finish()
     }
 
     #[test]
-    fn pages_are_read_as_a_stream_is() {
+    fn what_comes_in_pieces_is_read_as_a_whole() {
         let policy = r#"{"metadata":{"name":"p","namespace":"a"},"spec":{"podSelector":{},"ingress":[{"form":[]}]}}"#;
         let bodies = [
             r#"{"kind":"PodList","apiVersion":"v1","metadata":{"continue":"x"},"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}]}"#,
@@ -205,25 +262,101 @@ mod tests {
             r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":null}"#,
             r#"{"items":[{"metadata":{"name":"c"}}],"kind":"PodList","apiVersion":"v1"}"#,
             r#"{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"d","labels":{"a":"b"}}}],"metadata":{}}"#,
-            r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"e"}}{"kind":"Pod","apiVersion":"v1","metadata":{"name":"f"}}"#,
+            r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"e"}}"#,
+            r#"{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"f"}} , {"metadata":{"name":"i"}}
+            ],"metadata":{"continue":"x"}}"#,
             r#"{"kind":"List","apiVersion":"v1","metadata":{},"items":[{"kind":"Pod","apiVersion":"v1","metadata":{"name":"g"}}]}"#,
             &format!(r#"{{"kind":"NetworkPolicyList","apiVersion":"networking.k8s.io/v1","items":[{policy}]}}"#),
             &format!(r#"{{"kind":"PodList","apiVersion":"v1","items":[{{"metadata":{{"name":"h"}}}},{policy}]}}"#),
         ];
-        let (one_by_one, together) = (read(&bodies, false), read(&bodies, true));
-        assert_eq!(one_by_one.objects.len(), 10);
-        assert_eq!(format!("{:?}", one_by_one.objects), format!("{:?}", together.objects));
-        assert_eq!(format!("{:?}", one_by_one.warnings), format!("{:?}", together.warnings));
-        assert_eq!(format!("{:?}", one_by_one.sources), format!("{:?}", together.sources));
+        let whole = read(&bodies, None).expect("it is read");
+        assert_eq!(whole.objects.len(), 11);
+        let objects = |input: &Input| -> Vec<String> {
+            input.objects.iter().map(|loaded| format!("{:?}", loaded.object)).collect()
+        };
+        let texts = |input: &Input| -> Vec<_> {
+            let warnings = input.warnings.iter().flat_map(|w| &w.labels).map(|label| &label.place);
+            warnings
+                .map(|place| {
+                    (
+                        input.sources.excerpt(place).map(|e| e.text.into_owned()),
+                        input.sources.span(place).map(|s| s.column),
+                    )
+                })
+                .collect()
+        };
+        assert!(!texts(&whole).is_empty() && texts(&whole).iter().all(|(text, _)| text.is_some()));
+        for piece in [1, 7, 64, 100, 1000] {
+            let pieces = read(&bodies, Some(piece)).expect("it is read");
+            assert_eq!(objects(&whole), objects(&pieces), "{piece}");
+            assert_eq!(texts(&whole), texts(&pieces), "{piece}");
+        }
+    }
+
+    #[test]
+    fn of_a_list_that_is_read_its_outline_is_left() {
+        let mut loader = Loader::new(Options::default());
+        let source = loader.cluster("test");
+        let mut arriving = loader.arriving(source, Vec::new());
+        let item = r#"{"metadata":{"name":"a-name-of-some-length","labels":{"app":"web"}}}"#;
+        let head = r#"{"kind":"PodList","apiVersion":"v1","metadata":{"continue":"x"},"items":["#;
+        for text in [head, item, ",", item, ",", &item[..20]] {
+            loader.more(&mut arriving, text.as_bytes());
+        }
+        assert!(arriving.outline().len() < head.len() + item.len(), "{arriving:?}");
+        loader.more(&mut arriving, &item.as_bytes()[20..]);
+        loader.more(&mut arriving, b"]}");
+        assert_eq!(arriving.bytes(), head.len() + 3 * item.len() + 4);
+        loader.end(arriving);
+        assert_eq!(loader.objects(), 3);
+    }
+
+    /// Two lists at the same time, as the server sends them.
+    #[test]
+    fn answers_come_side_by_side() {
+        let list = |names: [&str; 3]| {
+            let items = names.map(|name| {
+                format!(r#"{{"metadata":{{"name":"{name}"}},"spec":{{"podSelector":{{}},"ingress":[{{"form":[]}}]}}}}"#)
+            });
+            format!(
+                r#"{{"kind":"NetworkPolicyList","apiVersion":"networking.k8s.io/v1","items":[{}]}}"#,
+                items.join(",")
+            )
+        };
+        let (a, b) = (list(["a", "b", "c"]), list(["x", "y", "z"]));
+        let mut loader = Loader::new(Options::default());
+        let source = loader.cluster("test");
+        let (mut one, mut other) = (loader.arriving(source, Vec::new()), loader.arriving(source, Vec::new()));
+        for (a, b) in a.as_bytes().chunks(50).zip(b.as_bytes().chunks(50)) {
+            loader.more(&mut one, a);
+            loader.more(&mut other, b);
+        }
+        loader.end(one);
+        loader.end(other);
+        let input = loader.finish().expect("it is read");
+        assert_eq!(input.warnings.len(), 6);
+        for loaded in &input.objects {
+            let Object::NetworkPolicy(policy) = &loaded.object else { panic!("{loaded:?}") };
+            let text = input.sources.item_text(loaded.origin).expect("its text was kept");
+            assert!(text.contains(&format!("\"name\":\"{}\"", policy.metadata.name)), "{text}");
+        }
     }
 
     #[test]
     fn what_is_not_json_is_an_error() {
-        for body in ["<html>", r#"{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"a"}}"#] {
-            let mut loader = Loader::new(Options::default());
-            let source = loader.cluster("test");
-            loader.answers(source, [body.as_bytes().to_vec()], drop);
-            assert!(loader.finish().is_err(), "{body}");
+        let bodies = [
+            "<html>",
+            r#"{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"a"}}"#,
+            r#"{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"a"}},]}"#,
+            r#"{"kind":"PodList","apiVersion":"v1","items":[,{"metadata":{"name":"a"}}]}"#,
+            r#"{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"a"}}]]"#,
+            r#"{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"a"}}{"metadata":{"name":"b"}}]}"#,
+            r#"{"kind":"PodList","apiVersion":"v1","items":[]}{"kind":"PodList","apiVersion":"v1","items":[]}"#,
+        ];
+        for body in bodies {
+            for piece in [None, Some(1), Some(10), Some(1000)] {
+                assert!(read(&[body], piece).is_err(), "{body} {piece:?}");
+            }
         }
     }
 }

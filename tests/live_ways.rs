@@ -9,7 +9,7 @@ use api_server::objects::cluster;
 use api_server::{ApiServer, program};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
-use ways::{Certificates, Proxy, kubeconfig};
+use ways::{Certificates, Clients, Proxy, kubeconfig, kubeconfig_as};
 
 const CHECK: [&str; 2] = ["frontend", "cart:8080"];
 
@@ -39,6 +39,130 @@ fn who_the_server_is_is_looked_at() {
         check(&at(host, cluster)).assert().code(2).stderr(contains(why).and(contains(advice)));
     }
     assert_eq!(server.asked().len(), asked, "nothing is sent to who isn't trusted");
+}
+
+#[test]
+fn a_server_of_yesterday_is_not_trusted() {
+    let Some(certificates) = Certificates::of("authority", -1) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let server = ApiServer::start(cluster());
+    let at = format!("https://127.0.0.1:{}", certificates.before(server.port()));
+    let known = format!("certificate-authority: {}", certificates.authority().display());
+    check(&kubeconfig(directory.path(), &at, &known)).assert().code(2).stderr(
+        contains(format!("error: `{at}` can't be trusted: its certificate has expired\n"))
+            .and(contains("renew the API server's certificate, and look at this machine's clock"))
+            .and(contains("client").not()),
+    );
+    assert!(server.asked().is_empty(), "{:?}", server.asked());
+}
+
+#[test]
+fn a_client_certificate_opens_the_door() {
+    let Some(certificates) = Certificates::make() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let server = ApiServer::start(cluster());
+    let port = certificates.before_for(server.port(), Clients::Known);
+    let known = format!("certificate-authority: {}", certificates.authority().display());
+    let at = format!("https://127.0.0.1:{port}");
+    let as_user = |user: &str| kubeconfig_as(directory.path(), &at, &known, user);
+    let files = |(certificate, key): &(std::path::PathBuf, std::path::PathBuf)| {
+        format!("client-certificate: {}\nclient-key: {}", certificate.display(), key.display())
+    };
+    let data = |(certificate, key): &(std::path::PathBuf, std::path::PathBuf)| {
+        let (certificate, key) = (certificates.data(certificate), certificates.data(key));
+        format!("client-certificate-data: {certificate}\nclient-key-data: {key}")
+    };
+    let dev = certificates.client("dev", 1);
+    for user in [files(&dev), data(&dev)] {
+        check(&as_user(&user)).assert().code(0).stdout(contains("reachable"));
+    }
+    let asked = server.asked().len();
+
+    let others = Certificates::of("other", 2).expect("as before");
+    // A cluster that was made anew has an authority of the old one's name.
+    let again = Certificates::make().expect("as before");
+    let anew = data(&again.client("dev", 1));
+    let (stranger, old) = (others.client("dev", 1), certificates.client("old", -1));
+    for (user, why, advice) in [
+        (
+            data(&stranger),
+            "refuses the client certificate: it is signed by an authority that the server doesn't know",
+            "kubeconfig",
+        ),
+        (anew, "was not shown a client certificate that counts there", "kubeconfig"),
+        ("token: t".to_owned(), "wants a client certificate", "`client-certificate-data` and `client-key-data`"),
+        (
+            data(&old),
+            "does not know you: the client certificate of the kubeconfig expired at 20",
+            "get a new kubeconfig",
+        ),
+        (
+            files(&old),
+            "does not know you: the client certificate of the kubeconfig expired at 20",
+            "get a new kubeconfig",
+        ),
+    ] {
+        check(&as_user(&user)).assert().code(2).stderr(
+            contains(format!("error: `{at}` {why}"))
+                .and(contains(advice))
+                .and(contains("can't be trusted").not())
+                .and(predicates::str::is_match("error").unwrap().count(1)),
+        );
+    }
+    assert_eq!(server.asked().len(), asked, "TLS comes first");
+}
+
+#[test]
+fn an_api_server_that_knows_no_old_certificate_says_401() {
+    let Some(certificates) = Certificates::make() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let known = format!("certificate-authority: {}", certificates.authority().display());
+    let (certificate, key) = certificates.client("old", -1);
+    let user = format!("client-certificate: {}\nclient-key: {}", certificate.display(), key.display());
+    let says = |date: &str| {
+        let server = ApiServer::start(cluster()).with_token("of nobody").with_date(date);
+        let at = format!("https://127.0.0.1:{}", certificates.before(server.port()));
+        let run = check(&kubeconfig_as(directory.path(), &at, &known, &user)).assert().code(2);
+        String::from_utf8(run.get_output().stderr.clone()).unwrap()
+    };
+    let now = says("Sat, 21 Nov 2099 04:02:57 GMT");
+    assert!(now.contains("does not know you: the client certificate of the kubeconfig expired at "), "{now}");
+    // By the clock of the server, which is the one that counts, it is good.
+    let before = says("Sat, 21 Nov 2020 04:02:57 GMT");
+    assert!(before.contains("the credentials are missing, wrong or expired"), "{before}");
+}
+
+#[test]
+fn a_client_certificate_that_is_none_is_the_kubeconfig_s_fault() {
+    let Some(certificates) = Certificates::make() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let (one, other) = (certificates.client("one", 1), certificates.client("other", 1));
+    let data = |file: &Path| certificates.data(file);
+    let (certificate, key) = (data(&one.0), data(&one.1));
+    for (user, why) in [
+        (
+            format!("client-certificate-data: {certificate}\nclient-key-data: {}", data(&other.1)),
+            "don't belong together",
+        ),
+        (format!("client-certificate-data: {certificate}"), "it has no client key: `client-key-data`"),
+        (format!("client-key-data: {key}"), "it has no client certificate"),
+        (format!("client-certificate-data: {key}\nclient-key-data: {key}"), "the client certificate is none in PEM"),
+        (
+            format!("client-certificate-data: {certificate}\nclient-key-data: {certificate}"),
+            "the client key is none in PEM",
+        ),
+        (format!("client-certificate-data: '%%%'\nclient-key-data: {key}"), "`client-certificate-data` is not base64"),
+        (
+            format!("client-certificate-data: {certificate}\nclient-key: /nonexistent/dev.key"),
+            "the client key `/nonexistent/dev.key` can't be read",
+        ),
+    ] {
+        let run = check(&kubeconfig_as(directory.path(), "https://127.0.0.1:1", "", &user)).assert().code(2);
+        let said = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        assert!(said.contains("the kubeconfig can't be used: ") && said.contains(why), "{said}");
+        assert!(said.contains("kubectl config view --minify") && said.lines().count() == 2, "{said}");
+        assert!(!said.contains(&key[60..90]), "{said}");
+    }
 }
 
 #[test]

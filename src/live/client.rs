@@ -10,7 +10,8 @@ use http::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER};
 use http_body_util::BodyExt;
 use kube::client::Body;
 
-use super::error::{LiveError, Trouble, of_client, of_status, timeout};
+use super::error::{LiveError, Trouble, of_client, of_config, of_status, timeout};
+use super::identity::Identity;
 
 /// An API server.
 pub(super) struct Api {
@@ -19,6 +20,8 @@ pub(super) struct Api {
     server: String,
     /// The proxy that leads to it, for messages.
     proxy: Option<String>,
+    /// The client certificate that is shown to it.
+    identity: Option<Identity>,
     /// How long one request may take.
     timeout: Duration,
     /// Requests that were sent, for messages and tests.
@@ -82,19 +85,14 @@ impl Api {
     pub(super) fn new(config: kube::Config, limit: Option<Duration>) -> Result<Self, LiveError> {
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let proxy = config.proxy_url.as_ref().map(|url| super::config::without_user(&url.to_string()));
-        let client = kube::Client::try_from(config).map_err(|error| match of_client(&error, &server) {
-            (error, _) if error.trouble != Trouble::Broken => error,
-            _ => LiveError::new(
-                Trouble::Config,
-                format!("the kubeconfig can't be used: {}", super::error::shorten(&error.to_string())),
-            )
-            .help("`kubectl config view --minify` shows what it says"),
-        })?;
+        let identity = Identity::of(&config.auth_info);
+        let client = kube::Client::try_from(config).map_err(|error| of_config(&error))?;
         let timeout = limit.unwrap_or(TIMEOUT);
         Ok(Self {
             client,
             server,
             proxy: proxy.map(|url| url.trim_end_matches('/').to_owned()),
+            identity,
             timeout,
             sent: AtomicUsize::new(0),
             received: AtomicU64::new(0),
@@ -124,7 +122,7 @@ impl Api {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(kube::Error::Api(status))) => {
                 let body = serde_json::json!({"kind": "Status", "message": status.message}).to_string();
-                Err(of_status(status.code, body.as_bytes(), what, &self.server))
+                Err(self.refused(of_status(status.code, body.as_bytes(), what, &self.server)))
             }
             Ok(Err(error)) => Err(self.failed(&error).error),
             Err(_) => Err(timeout(&self.server)),
@@ -233,7 +231,7 @@ impl Api {
         let asked = after.map(Duration::from_secs);
         // A server that wants more patience than this is not waited for.
         let wait = (passing && asked.is_none_or(|a| a <= LONGEST_WAIT)).then(|| asked.unwrap_or_default());
-        Err(Failure { error: of_status(code, &body, what, &self.server), wait })
+        Err(Failure { error: self.refused(of_status(code, &body, what, &self.server)), wait })
     }
 
     /// A body as it comes; none where it has more than `most` bytes.
@@ -267,7 +265,23 @@ impl Api {
             );
             error.helps.insert(0, help);
         }
-        Failure { error, wait: passing.then_some(Duration::ZERO) }
+        Failure { error: self.refused(error), wait: passing.then_some(Duration::ZERO) }
+    }
+
+    /// An error that the client certificate explains, told by it: an API server says 401 to one that has expired, as to
+    /// all it does not know, and what ends TLS before it may only hang up.
+    fn refused(&self, error: LiveError) -> LiveError {
+        let Some(identity) = &self.identity else { return error };
+        let Some(end) = identity.expired(self.now()) else { return error };
+        match error.trouble {
+            Trouble::Unauthorized => LiveError::new(
+                Trouble::Unauthorized,
+                format!("`{}` does not know you: the client certificate of the kubeconfig expired at {end}", self.server),
+            )
+            .help("get a new kubeconfig, the way you got this one; `kubeadm certs renew admin.conf` renews an administrator's of kubeadm"),
+            Trouble::Broken => error.help(format!("the client certificate of the kubeconfig expired at {end}")),
+            _ => error,
+        }
     }
 }
 

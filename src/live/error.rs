@@ -3,7 +3,8 @@
 use std::error::Error as _;
 use std::io;
 
-use kube::client::AuthError;
+use kube::client::{AuthError, RustlsTlsError};
+use kube::config::{KubeconfigError, LoadDataError};
 use serde::Deserialize;
 
 /// What went wrong.
@@ -125,6 +126,43 @@ fn gone(what: &str) -> LiveError {
         .help("try again; a smaller part (`-n NAMESPACE`) is read faster")
 }
 
+/// A kubeconfig that no connection can be made with: nothing was sent yet.
+pub(super) fn of_config(error: &kube::Error) -> LiveError {
+    if let Some(error) = auth(error) {
+        return credentials(error);
+    }
+    let why = match error {
+        kube::Error::InferKubeconfig(KubeconfigError::LoadClientCertificate(why)) => {
+            unread("client certificate", "client-certificate-data", why)
+        }
+        kube::Error::InferKubeconfig(KubeconfigError::LoadClientKey(why)) => {
+            unread("client key", "client-key-data", why)
+        }
+        kube::Error::RustlsTls(RustlsTlsError::MissingCertificate) => {
+            "the client certificate is none in PEM".to_owned()
+        }
+        kube::Error::RustlsTls(RustlsTlsError::MissingPrivateKey) => "the client key is none in PEM".to_owned(),
+        kube::Error::RustlsTls(RustlsTlsError::InvalidPrivateKey(why)) if why.to_string().contains("KeyMismatch") => {
+            "the client certificate and the client key don't belong together".to_owned()
+        }
+        kube::Error::RustlsTls(RustlsTlsError::InvalidPrivateKey(why)) => {
+            format!("the client certificate or its key is not of a kind that is known here: {why}")
+        }
+        other => other.to_string(),
+    };
+    LiveError::new(Trouble::Config, format!("the kubeconfig can't be used: {}", shorten(&why)))
+        .help("`kubectl config view --minify` shows what it says")
+}
+
+/// Why the kubeconfig's user lacks a part. `field` is where it would stand.
+fn unread(what: &str, field: &str, why: &LoadDataError) -> String {
+    match why {
+        LoadDataError::NoBase64DataOrFile => format!("it has no {what}: `{field}`"),
+        LoadDataError::DecodeBase64(_) => format!("`{field}` is not base64"),
+        LoadDataError::ReadFile(why, path) => format!("the {what} `{}` can't be read: {why}", path.display()),
+    }
+}
+
 /// An error of the way to the server, and whether it may pass by itself.
 pub(super) fn of_client(error: &kube::Error, server: &str) -> (LiveError, bool) {
     if let Some(error) = auth(error) {
@@ -149,6 +187,7 @@ pub(super) fn of_client(error: &kube::Error, server: &str) -> (LiveError, bool) 
         || all.contains("tls")
         || all.contains("handshake")
         || all.contains("corrupt message")
+        || all.contains("fatal alert")
     {
         return (tls(&all, &deepest, server), false);
     }
@@ -222,6 +261,10 @@ fn credentials(error: &AuthError) -> LiveError {
 }
 
 fn tls(all: &str, deepest: &str, server: &str) -> LiveError {
+    // What the other side says of us: RFC 8446, 6.2.
+    if let Some((_, alert)) = all.rsplit_once("fatal alert: ") {
+        return of_alert(alert, server);
+    }
     let error = |why: &str| LiveError::new(Trouble::Tls, format!("`{server}` can't be trusted: {why}"));
     if all.contains("unknownissuer") || all.contains("unknown issuer") {
         return error("its certificate is signed by an authority that the kubeconfig doesn't name")
@@ -231,6 +274,9 @@ fn tls(all: &str, deepest: &str, server: &str) -> LiveError {
         return error("its certificate has expired")
             .help("renew the API server's certificate, and look at this machine's clock");
     }
+    if all.contains("not valid yet") || all.contains("notvalidyet") {
+        return error("its certificate is not valid yet").help("look at this machine's clock, and at the API server's");
+    }
     if all.contains("not valid for name") || all.contains("notvalidforname") {
         return error("its certificate is for another name")
             .help("use a name that the certificate has as `server`, or set `tls-server-name` in the kubeconfig");
@@ -239,11 +285,35 @@ fn tls(all: &str, deepest: &str, server: &str) -> LiveError {
         return LiveError::new(Trouble::Tls, format!("`{server}` does not speak TLS"))
             .help("is `server` in the kubeconfig meant to be http://, or another port?");
     }
-    if all.contains("certificaterequired") || all.contains("certificate required") {
-        return LiveError::new(Trouble::Unauthorized, format!("`{server}` wants a client certificate"))
-            .help("set `client-certificate-data` and `client-key-data` of the user in the kubeconfig");
-    }
     error(deepest).help("`kubectl version` goes the same way")
+}
+
+/// What a server says that ends TLS.
+fn of_alert(alert: &str, server: &str) -> LiveError {
+    let refused = |why: &str| {
+        LiveError::new(Trouble::Unauthorized, format!("`{server}` refuses the client certificate: {why}"))
+            .help("get a kubeconfig of this cluster anew; `client-certificate-data` and `client-key-data` of its user are the certificate")
+    };
+    match alert {
+        "certificaterequired" => {
+            LiveError::new(Trouble::Unauthorized, format!("`{server}` wants a client certificate"))
+                .help("set `client-certificate-data` and `client-key-data` of the user in the kubeconfig")
+        }
+        "certificateexpired" => refused("it has expired, or is not valid yet"),
+        "unknownca" => refused("it is signed by an authority that the server doesn't know"),
+        "certificaterevoked" => refused("it is revoked"),
+        "badcertificate" | "unsupportedcertificate" | "certificateunknown" | "decrypterror" | "accessdenied" => {
+            // Servers of TLS 1.2 say `bad certificate` also where there was none.
+            let message = format!("`{server}` was not shown a client certificate that counts there");
+            LiveError { message, ..refused("") }
+        }
+        "protocolversion" => {
+            LiveError::new(Trouble::Tls, format!("`{server}` speaks no TLS that is safe: 1.2 is the oldest"))
+                .help("`kubectl version` goes the same way")
+        }
+        other => LiveError::new(Trouble::Tls, format!("`{server}` ends TLS: {}", shorten(other)))
+            .help("`kubectl version` goes the same way"),
+    }
 }
 
 /// A foreign text on one line, of bearable length.

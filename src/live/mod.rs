@@ -9,6 +9,7 @@ mod config;
 mod discovery;
 mod error;
 mod gather;
+mod identity;
 mod interrupt;
 mod known;
 mod needs;

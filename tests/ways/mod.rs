@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 /// Listens, and gives each connection to a thread.
 fn listen(each: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
@@ -30,29 +31,64 @@ pub struct Certificates {
     directory: tempfile::TempDir,
 }
 
+/// What a server makes of the certificates of its clients.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Clients {
+    /// It asks for none.
+    Any,
+    /// It takes them from the authority alone, and no client without one.
+    Known,
+}
+
 impl Certificates {
     /// None where there is no `openssl`.
     pub fn make() -> Option<Self> {
-        let directory = tempfile::tempdir().expect("a directory");
-        let openssl = |args: &[&str]| {
-            let run = Command::new("openssl").args(args).current_dir(&directory).stdin(Stdio::null()).output();
-            run.is_ok_and(|run| run.status.success())
-        };
-        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-        let authority = ["req", "-x509", "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.crt"];
-        let server = ["req", "-new", "-subj", "/CN=server", "-keyout", "server.key", "-out", "server.csr"];
-        std::fs::write(directory.path().join("names"), "subjectAltName=IP:127.0.0.1,DNS:api.test\n").expect("a file");
+        Self::of("authority", 2)
+    }
+
+    /// The same by an authority of this name, with a server's certificate of so many days, which may be over.
+    pub fn of(authority: &str, days: i32) -> Option<Self> {
+        let made = Self { directory: tempfile::tempdir().expect("a directory") };
+        let subject = format!("/CN={authority}");
+        let authority = ["req", "-x509", "-days", "2", "-subj", &subject, "-keyout", "ca.key", "-out", "ca.crt"];
+        let names = "subjectAltName=IP:127.0.0.1,DNS:api.test\n";
+        std::fs::write(made.directory.path().join("names"), names).expect("a file");
+        if made.openssl(&[&authority[..], &KEY].concat()) && made.sign("server", days) {
+            return Some(made);
+        }
+        eprintln!("skipped: no openssl that makes certificates");
+        None
+    }
+
+    fn openssl(&self, args: &[&str]) -> bool {
+        let run = Command::new("openssl").args(args).current_dir(&self.directory).stdin(Stdio::null()).output();
+        run.is_ok_and(|run| run.status.success())
+    }
+
+    /// Signs a certificate of a new key, for so many days from now.
+    fn sign(&self, name: &str, days: i32) -> bool {
+        let [subject, key, request] = [format!("/CN={name}"), format!("{name}.key"), format!("{name}.csr")];
+        let (certificate, days) = (format!("{name}.crt"), days.to_string());
+        let asked = ["req", "-new", "-subj", &subject, "-keyout", &key, "-out", &request];
         let signed = [
-            ["x509", "-req", "-days", "2", "-in", "server.csr", "-CA", "ca.crt"].as_slice(),
-            &["-CAkey", "ca.key", "-set_serial", "1", "-extfile", "names", "-out", "server.crt"],
+            ["x509", "-req", "-days", &days, "-in", &request, "-CA", "ca.crt"].as_slice(),
+            &["-CAkey", "ca.key", "-set_serial", "1", "-extfile", "names", "-out", &certificate],
         ]
         .concat();
-        let made =
-            openssl(&[&authority[..], &key].concat()) && openssl(&[&server[..], &key].concat()) && openssl(&signed);
-        if !made {
-            eprintln!("skipped: no openssl that makes certificates");
-        }
-        made.then_some(Self { directory })
+        self.openssl(&[&asked[..], &KEY].concat()) && self.openssl(&signed)
+    }
+
+    /// A client's certificate and its key, for so many days from now.
+    pub fn client(&self, name: &str, days: i32) -> (PathBuf, PathBuf) {
+        assert!(self.sign(name, days), "openssl made the others");
+        let file = |name: String| self.directory.path().join(name);
+        (file(format!("{name}.crt")), file(format!("{name}.key")))
+    }
+
+    /// A file's content as a kubeconfig has it in itself.
+    pub fn data(&self, file: &Path) -> String {
+        let run = Command::new("openssl").args(["base64", "-A", "-in"]).arg(file).output().expect("openssl");
+        String::from_utf8(run.stdout).expect("base64")
     }
 
     /// The authority's certificate.
@@ -60,21 +96,36 @@ impl Certificates {
         self.directory.path().join("ca.crt")
     }
 
-    fn config(&self) -> ServerConfig {
+    fn config(&self, clients: Clients) -> ServerConfig {
         let file = |name: &str| self.directory.path().join(name);
         let certificate = CertificateDer::from_pem_file(file("server.crt")).expect("a certificate");
         let key = PrivateKeyDer::from_pem_file(file("server.key")).expect("a key");
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .expect("they belong together")
+            .expect("versions");
+        let clients = match clients {
+            Clients::Any => versions.with_no_client_auth(),
+            Clients::Known => {
+                let mut authority = RootCertStore::empty();
+                authority
+                    .add(CertificateDer::from_pem_file(self.authority()).expect("a certificate"))
+                    .expect("it is one");
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authority), provider).build();
+                versions.with_client_cert_verifier(verifier.expect("a verifier"))
+            }
+        };
+        clients.with_single_cert(vec![certificate], key).expect("they belong together")
     }
 
     /// Speaks TLS for a server that doesn't.
     pub fn before(&self, port: u16) -> u16 {
-        let config = Arc::new(self.config());
+        self.before_for(port, Clients::Any)
+    }
+
+    /// The same, for clients of some kind.
+    pub fn before_for(&self, port: u16, clients: Clients) -> u16 {
+        let config = Arc::new(self.config(clients));
         listen(move |stream| {
             let Ok(connection) = ServerConnection::new(config.clone()) else { return };
             let Ok(upstream) = TcpStream::connect(("127.0.0.1", port)) else { return };
@@ -87,9 +138,17 @@ impl Certificates {
             near.conn.send_close_notify();
             let _ = near.flush();
             let _ = far.shutdown(Shutdown::Both);
+            // What is closed with something unread in it takes back what it has sent.
+            let mut left = near.sock;
+            let _ = left.shutdown(Shutdown::Write);
+            let _ = left.set_read_timeout(Some(Duration::from_secs(5)));
+            let _ = std::io::copy(&mut left, &mut std::io::sink());
         })
     }
 }
+
+/// A new key of `openssl req`.
+const KEY: [&str; 5] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
 
 /// Passes on what there is; false at the end.
 fn pass(from: &mut impl Read, to: &mut impl Write) -> bool {
@@ -195,11 +254,17 @@ fn join(near: TcpStream, server: u16) {
 
 /// A kubeconfig with this server, and these lines about the cluster.
 pub fn kubeconfig(directory: &Path, server: &str, cluster: &str) -> PathBuf {
+    kubeconfig_as(directory, server, cluster, "token: t")
+}
+
+/// The same with these lines about the user.
+pub fn kubeconfig_as(directory: &Path, server: &str, cluster: &str, user: &str) -> PathBuf {
     let path = directory.join("config");
-    let lines: String = cluster.lines().map(|line| format!("    {line}\n")).collect();
+    let indented = |lines: &str| lines.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let (cluster, user) = (indented(cluster), indented(user));
     let text = format!(
-        "current-context: test\nclusters:\n- name: c\n  cluster:\n    server: {server}\n{lines}\
-         contexts:\n- name: test\n  context: {{cluster: c, user: u, namespace: shop}}\nusers:\n- name: u\n  user: {{token: t}}\n"
+        "current-context: test\nclusters:\n- name: c\n  cluster:\n    server: {server}\n{cluster}\
+         contexts:\n- name: test\n  context: {{cluster: c, user: u, namespace: shop}}\nusers:\n- name: u\n  user:\n{user}"
     );
     std::fs::write(&path, text).expect("a kubeconfig");
     path

@@ -83,7 +83,10 @@ fn a_name_that_is_nowhere_is_told_with_what_is_near() {
         .code(2)
         .stderr(contains("`nowhere` not found in namespace `shop`"));
     let server = ApiServer::start(cluster());
-    server.netcheck(&["-n", "shpo", "frontend", "cart:8080"]).assert().code(2).stderr(contains("namespace `shpo`"));
+    server.netcheck(&["-n", "shpo", "frontend", "cart:8080"]).assert().code(2).stderr(
+        contains("namespace `shpo` not found")
+            .and(contains("did you mean `shop/frontend`?").or(contains("did you mean namespace `shop`?"))),
+    );
 }
 
 #[test]

@@ -357,3 +357,43 @@ fn a_watch_tells_each_new_loop_once_and_ends_when_told_to() {
     let more: Vec<String> = lines.map_while(Result::ok).filter(|l| l.contains("[NC2")).collect();
     assert!(more.is_empty(), "{more:?}");
 }
+
+#[test]
+fn who_is_not_there_has_neighbours() {
+    let case = Case::named("missing-secret-volume");
+    let server = case.server(0);
+    let mut idle = case.items().into_iter().find(|item| item["kind"] == "Deployment").unwrap();
+    (idle["metadata"]["name"], idle["spec"]["replicas"]) = ("idle".into(), 0.into());
+    idle["metadata"]["uid"] = "idle".into();
+    server.put(idle);
+    let dump = case.dump();
+    for (args, error, help) in [
+        (&["nope", "-n", "tls"][..], "`nope` not found in namespace `tls`", "namespace `tls` has "),
+        (&["gww", "-n", "tls"], "`gww` not found in namespace `tls`", "did you mean `gw`?"),
+        (&["deploy/gww", "-n", "tls"], "Deployment `gww` not found", "did you mean `gw`?"),
+        (&["gw", "-n", "tlss"], "namespace `tlss` not found", "did you mean "),
+        (&["-n", "tlss"], "namespace `tlss` not found", "did you mean namespace `tls`?"),
+        (&["x/other"], "namespace `x` not found", "the objects are in "),
+    ] {
+        let files = ["-f", dump.to_str().unwrap()];
+        for (mut command, with) in [(server.netcheck(&["why"]), &[][..]), (program(), &files[..])] {
+            if !with.is_empty() {
+                command.arg("why");
+            }
+            let run = command.args(args).args(with).assert().code(2);
+            let said = String::from_utf8_lossy(&run.get_output().stderr);
+            assert!(said.contains(error) && said.contains(&format!("\n  help: {help}")), "{args:?} {with:?}: {said}");
+            assert_eq!(said.lines().count(), 2, "{said}");
+            assert!(run.get_output().stdout.is_empty());
+        }
+    }
+    let idle = server.netcheck(&["why", "idle", "-n", "tls"]).assert().code(2);
+    let said = String::from_utf8_lossy(&idle.get_output().stderr).into_owned();
+    assert!(said.contains("`idle` has no pods in namespace `tls`\n") && said.contains("scaled to none"), "{said}");
+
+    // Who may see no more than one namespace is not told that there were but one.
+    let server = case.server(0).deny("namespaces", None);
+    let run = server.netcheck(&["why", "other", "-n", "x"]).assert().code(2);
+    let said = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(said.contains("namespace `x` not found") && !said.contains("the objects are in"), "{said}");
+}

@@ -70,7 +70,10 @@ pub(super) fn needs(question: &Question, known: &Known) -> Needs {
         if question.around {
             finder.ask(Ask::list(PODS, namespace));
         }
-        finder.ask(Ask::get(NAMESPACES, namespace, namespace));
+        if let Some(Answer::Missing) = finder.ask(Ask::get(NAMESPACES, namespace, namespace)) {
+            // For what is near the name.
+            finder.ask(Ask::everywhere(NAMESPACES));
+        }
         finder.ask(Ask::list(NETWORK_POLICIES, namespace));
     }
     let cluster_policies = finder.policies(&namespaces);

@@ -9,7 +9,10 @@ use super::{Reading, observed, taken};
 use crate::analysis::why::facts::{Facts, Key};
 use crate::analysis::why::{ContainerLog, LogOf, Logs, Wants, leads, select};
 use crate::cli::{Global, WhyArgs};
-use crate::live::ask::{Ask, CLAIMS, CONFIG_MAPS, REPLICA_SETS, SECRETS, SERVICES};
+use crate::live::ask::{
+    Ask, CLAIMS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, NAMESPACES, REPLICA_SETS, SECRETS, SERVICES,
+    STATEFUL_SETS,
+};
 use crate::live::why::{LogAsk, events, node_events, surroundings};
 use crate::live::{Depth, Gathered, LiveError, Scope, Session};
 use crate::model::query::ObjectSpec;
@@ -96,6 +99,9 @@ impl Rounds<'_> {
         let mut gathered = session.everything(&self.scope, &Depth::Pods(BTreeSet::new()), loader)?;
         let now = session.now();
         locked().now = now;
+        let lost = lost(&locked(), &self.scope, self.names.as_ref());
+        // What is near a name that leads nowhere; no loss where it may not be known.
+        let _ = session.each(&lost, loader)?;
         let mut pods = select::suspects(&locked(), self.names.as_ref());
         while pods.len() > PODS {
             pods.pop_last();
@@ -115,6 +121,28 @@ impl Rounds<'_> {
         }
         Ok((logs, gathered))
     }
+}
+
+/// What there is instead of names that lead to no pod: workloads without any, and the other namespaces.
+fn lost(facts: &Facts, scope: &Scope, names: Option<&BTreeSet<Key>>) -> Vec<Ask> {
+    let Scope::Namespaces(namespaces) = scope else { return Vec::new() };
+    let mut asks = Vec::new();
+    if namespaces.iter().any(|namespace| !facts.pods.keys().any(|key| key.0 == *namespace)) {
+        asks.push(Ask::everywhere(NAMESPACES));
+    }
+    // A Deployment's pods are of a ReplicaSet NAME-HASH, a CronJob's of a Job NAME-TIME.
+    let made_by = |owner: &str, name: &str| owner == name || owner.rsplit_once('-').is_some_and(|(of, _)| of == name);
+    for (namespace, name) in names.into_iter().flatten() {
+        let mut pods = facts.pods.iter().filter(|(key, _)| key.0 == *namespace);
+        let found = pods.any(|(key, pod)| {
+            key.1 == *name || pod.metadata.owner_references.iter().any(|owner| made_by(&owner.name, name))
+        });
+        if !found {
+            asks.extend([DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, CRON_JOBS].map(|kind| Ask::list(kind, namespace)));
+        }
+    }
+    asks.dedup();
+    asks
 }
 
 /// Reads the namespaces that the pods' specs and logs lead to beside those that are known, and what servers there that are in

@@ -210,7 +210,8 @@ fn scope(
             (true, _) => None,
             (false, Some(namespace)) => {
                 if cluster.namespace(namespace).is_none() {
-                    return Err((format!("namespace `{namespace}` not found"), Vec::new()));
+                    let error = cluster.without_namespace(namespace);
+                    return Err((error.message, error.helps));
                 }
                 Some(namespace.clone())
             }
@@ -236,22 +237,15 @@ fn scope(
 fn named(cluster: &Cluster, facts: &Facts, text: &str, namespace: &str) -> Result<Vec<Key>, (String, Vec<String>)> {
     let spec = ObjectSpec::read(text).map_err(|e| (e.message, e.helps))?;
     let namespace = spec.namespace.as_deref().unwrap_or(namespace);
-    let Some(id) = cluster.namespace(namespace) else {
-        return Err((format!("namespace `{namespace}` not found"), Vec::new()));
-    };
-    let keys: Vec<Key> = cluster
-        .pods_of_name(id, &spec)
+    let found = cluster.namespace(namespace).map(|id| cluster.pods_of_name(id, &spec)).unwrap_or_default();
+    let keys: Vec<Key> = found
         .into_iter()
         .map(|pod| (namespace.to_owned(), cluster.pods[pod.index()].name.to_string()))
         .filter(|key| facts.pods.contains_key(key))
         .collect();
     if keys.is_empty() {
-        let near = crate::model::query::nearest(
-            &spec.name,
-            facts.pods.keys().filter(|k| k.0 == namespace).map(|k| k.1.as_str()),
-        );
-        let help = near.map(|n| format!("did you mean `{n}`?")).into_iter().collect();
-        return Err((format!("no pod or workload `{}` with pods in namespace `{namespace}`", spec.name), help));
+        let error = cluster.without_pods(namespace, &spec);
+        return Err((error.message, error.helps));
     }
     Ok(keys)
 }

@@ -167,7 +167,8 @@ fn refused(mut error: LiveError, subject: &Subject) -> LiveError {
         .help("probe by another way: --via exec or --via copy");
     }
     if error.trouble == Trouble::NotFound {
-        return LiveError::new(Trouble::NotFound, format!("pod `{pod}` is gone"));
+        return LiveError::new(Trouble::NotFound, format!("pod `{pod}` is gone"))
+            .help("one that is replaced gets another name: ask again by what made it, such as deploy/NAME");
     }
     if said.contains("cannot patch resource") {
         let right = |resource: &str, verb| Right {

@@ -172,18 +172,29 @@ impl Cluster {
 
     fn existing_namespace(&self, name: &str, spec: &ObjectSpec) -> Result<NamespaceId, QueryError> {
         self.namespace(name).ok_or_else(|| {
-            let mut error = QueryError::new(format!("namespace `{name}` not found"));
             let near: Vec<String> = self.elsewhere(&spec.name, None);
-            if !near.is_empty() {
-                error = error.help(format!("did you mean {}?", near.join(" or ")));
-            } else if let Some(near) = nearest(name, self.namespaces.iter().map(|n| &*n.name)) {
-                error = error.help(format!("did you mean namespace `{near}`?"));
-            } else if self.namespaces.len() <= 8 {
-                let all: Vec<String> = self.namespaces.iter().map(|n| format!("`{}`", n.name)).collect();
-                error = error.help(format!("the objects are in {}", all.join(", ")));
+            if near.is_empty() {
+                return self.without_namespace(name);
             }
-            error
+            QueryError::new(format!("namespace `{name}` not found"))
+                .help(format!("did you mean {}?", near.join(" or ")))
         })
+    }
+
+    /// That there is no such namespace, with which may have been meant.
+    pub fn without_namespace(&self, name: &str) -> QueryError {
+        let error = QueryError::new(format!("namespace `{name}` not found"));
+        if let Some(near) = nearest(name, self.namespaces.iter().map(|n| &*n.name)) {
+            error.help(format!("did you mean namespace `{near}`?"))
+        } else {
+            let all: Vec<String> = self.namespaces.iter().map(|n| format!("`{}`", n.name)).collect();
+            // That of the cluster's DNS is read in any case, and says nothing where it is alone.
+            let alone = matches!(all.as_slice(), [one] if one == "`kube-system`");
+            if all.is_empty() || all.len() > 8 || alone {
+                return error;
+            }
+            error.help(format!("the objects are in {}", all.join(", ")))
+        }
     }
 
     /// Workloads of a name, and of the kind where one is given: the one that is taken first.
@@ -320,6 +331,24 @@ impl Cluster {
                 .or_else(|| self.pod(namespace, host))
                 .filter(|p| self.pods[p.index()].labels.contains_all(selector))
         })
+    }
+
+    /// Why a pod or workload has no pods here, with what may have been meant. `namespace` is where it is looked for.
+    pub fn without_pods(&self, namespace: &str, spec: &ObjectSpec) -> QueryError {
+        let id = match self.existing_namespace(namespace, spec) {
+            Ok(id) => id,
+            Err(error) => return error,
+        };
+        let Some((workload, pods)) = self.workloads_named(id, spec).into_iter().next() else {
+            return self.not_found(id, spec, false);
+        };
+        let named = format!("`{}` has no pods in namespace `{namespace}`", spec.name);
+        if pods.iter().any(|pod| self.pods[pod.index()].template) {
+            return QueryError::new(format!("{named}, but a template of them"))
+                .help("what happens to pods is told by the pods themselves: `kubectl get pods -o yaml`");
+        }
+        let read = format!("kubectl describe {} {} -n {namespace}", workload.kind.to_lowercase(), spec.name);
+        QueryError::new(named).help(format!("is it scaled to none, or can't its pods be made? `{read}` tells"))
     }
 
     fn not_found(&self, namespace: NamespaceId, spec: &ObjectSpec, target: bool) -> QueryError {

@@ -1,7 +1,7 @@
 //! `netcheck rbac`: the roles to ask for.
 
 use crate::cli::{Global, RbacArgs};
-use crate::live::rights::{Purpose, rights, roles};
+use crate::live::rights::{Purpose, capture, further, rights, roles};
 
 use super::{Exit, Output, cluster};
 
@@ -28,5 +28,10 @@ pub(super) fn run(global: &Global, args: &RbacArgs, output: &mut Output) -> Exit
         namespaces.dedup();
     }
     output.text(&roles(&rights(purpose, &namespaces)));
+    if purpose == Purpose::Probe {
+        for flag in capture(&namespaces) {
+            output.text(&further(&flag));
+        }
+    }
     Exit::Yes
 }

@@ -181,11 +181,72 @@ pub fn rights(purpose: Purpose, namespaces: &[String]) -> Vec<Right> {
     out
 }
 
+/// Rights that a flag of a command takes besides those of the command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Further {
+    /// The roles' name.
+    pub name: &'static str,
+    /// What they are for, as a comment.
+    pub reason: &'static str,
+    /// The rights.
+    pub rights: Vec<Right>,
+}
+
+/// What `--capture` takes besides a probe, in these namespaces; everywhere without any. Each is a role of its own: who
+/// binds one need not bind the others.
+pub fn capture(namespaces: &[String]) -> Vec<Further> {
+    let of = |needed: &[(&str, &'static str)], place: Option<&str>| -> Vec<Right> {
+        let right = |(resource, verb): &(&str, &'static str)| Right {
+            group: String::new(),
+            resource: (*resource).to_owned(),
+            verb,
+            namespace: place.map(str::to_owned),
+        };
+        needed.iter().map(right).collect()
+    };
+    let places = |needed: &[(&str, &'static str)]| -> Vec<Right> {
+        match namespaces {
+            [] => of(needed, None),
+            named => named.iter().flat_map(|namespace| of(needed, Some(namespace))).collect(),
+        }
+    };
+    let mut out = vec![Further {
+        name: "netcheck-capture",
+        reason: "only for --capture: both ends count their packets, which is read by exec",
+        rights: places(super::probe::capture::BY_EXEC),
+    }];
+    let (plugin, needed) = super::probe::capture::FLOW_LOG;
+    if !namespaces.is_empty() && !namespaces.iter().any(|namespace| namespace == plugin) {
+        out.push(Further {
+            name: "netcheck-capture-cilium",
+            reason: "only for --capture, where the network plugin is Cilium: its flow log is read by exec",
+            rights: of(needed, Some(plugin)),
+        });
+    }
+    out.push(Further {
+        name: "netcheck-capture-node",
+        reason: "only for --capture=node: a pod on each node runs tcpdump, and goes away",
+        rights: places(super::probe::capture::ON_NODES),
+    });
+    out
+}
+
 /// The verbs of a place, by group and resource.
 type Verbs<'r> = BTreeMap<(&'r str, &'r str), BTreeSet<&'r str>>;
 
 /// Rights as roles in YAML: a Role per namespace, and a ClusterRole for what is in none.
 pub fn roles(rights: &[Right]) -> String {
+    documents("netcheck", rights).join("---\n")
+}
+
+/// Further rights as documents that come after roles.
+pub fn further(further: &Further) -> String {
+    let all = documents(further.name, &further.rights);
+    all.into_iter().map(|role| format!("---\n# {}\n{role}", further.reason)).collect()
+}
+
+/// A document for each place of the rights.
+fn documents(name: &str, rights: &[Right]) -> Vec<String> {
     let mut places: BTreeMap<Option<&str>, Verbs<'_>> = BTreeMap::new();
     for right in rights {
         let place = places.entry(right.namespace.as_deref()).or_default();
@@ -198,9 +259,11 @@ pub fn roles(rights: &[Right]) -> String {
         let mut out = String::from("apiVersion: rbac.authorization.k8s.io/v1\n");
         match place {
             Some(namespace) => {
-                let _ = write!(out, "kind: Role\nmetadata:\n  name: netcheck\n  namespace: {}\n", quoted(namespace));
+                let _ = write!(out, "kind: Role\nmetadata:\n  name: {name}\n  namespace: {}\n", quoted(namespace));
             }
-            None => out.push_str("kind: ClusterRole\nmetadata:\n  name: netcheck\n"),
+            None => {
+                let _ = write!(out, "kind: ClusterRole\nmetadata:\n  name: {name}\n");
+            }
         }
         out.push_str("rules:\n");
         let mut rules: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
@@ -214,7 +277,7 @@ pub fn roles(rights: &[Right]) -> String {
         }
         documents.push(out);
     }
-    documents.join("---\n")
+    documents
 }
 
 /// A namespace's name as YAML: one of digits alone is no string without quotes.

@@ -261,6 +261,105 @@ fn a_capture_on_the_node_sees_where_they_die_and_goes_away() {
 }
 
 #[test]
+fn the_roles_that_are_printed_are_enough_to_follow() {
+    if Command::new("tcpdump").arg("--version").output().is_err() {
+        eprintln!("skipped: no tcpdump here");
+        return;
+    }
+    let printed = crate::api_server::program().args(["rbac", "probe", "-n", "shop"]).output().expect("to run");
+    let all = String::from_utf8(printed.stdout).expect("text");
+    // Each flag's roles say so, and what they are without is what a probe takes.
+    let (further, basic): (Vec<&str>, Vec<&str>) = all.split("---\n").partition(|role| role.starts_with("# only for "));
+    assert!(further.len() == 3 && further.iter().all(|role| role.contains("only for --capture")), "{all}");
+    let basic = basic.join("---\n");
+    let Some(world) = world_dropping() else { return };
+    let (kubelet, log) = node(&world);
+    let kubelet: crate::api_server::Kubelet = Arc::new(kubelet);
+    let serve = |roles: &str| {
+        let (kubelet, log) = (kubelet.clone(), log.clone());
+        let run = shell(&world);
+        let hubble = move |called: &Called<'_>| {
+            if called.pod != "cilium-x7" {
+                return run(called);
+            }
+            let mut command = Command::new("printf");
+            command.arg(format!("{DROPPED}\n"));
+            command
+        };
+        ApiServer::start(with_cilium())
+            .with_shell(hubble)
+            .with_kubelet(move |container| kubelet(container))
+            .with_log_of(move |_| Some(log.lock().expect("the log").clone()))
+            .with_roles(roles)
+    };
+    let args = ["frontend", "pod/web:8080", "--live", "--yes", "--capture=node", "--cni=cilium"];
+    let server = serve(&all);
+    let (check, _) = report(&server, &args);
+    let capture = captured(&check);
+    assert_eq!(capture["place"], "way", "{capture:#}");
+    assert!(says(capture, "dropped on that node") && says(capture, "POLICY_DENIED"), "{capture:#}");
+    // A Role for flannel's namespace can't be applied where there is no flannel: its right isn't printed.
+    let refused: Vec<String> = server.refused().into_iter().filter(|r| !r.contains("\"kube-flannel\"")).collect();
+    assert_eq!(refused, Vec::<String>::new());
+    assert_eq!(made(&server), Vec::<String>::new());
+
+    // Without the node's the rest is told, with the role that lacks.
+    let server = serve(&basic);
+    let run = server.netcheck(&args).assert().code(3);
+    let said = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(said.contains("you may not create pods, nor delete pods, nor get pods/log in namespace `shop`"), "{said}");
+    assert_eq!(made(&server), Vec::<String>::new());
+}
+
+#[test]
+fn an_interrupt_takes_the_capture_off_the_node() {
+    // While the pod does not run yet; and while it captures.
+    for begun in [false, true] {
+        let Some(world) = world_dropping() else { return };
+        let log = Arc::new(Mutex::new(String::new()));
+        let written = log.clone();
+        let server = ApiServer::start(cluster())
+            .with_shell(shell(&world))
+            .with_kubelet(move |container| {
+                assert_eq!(container["command"][0], "tcpdump");
+                if begun {
+                    written.lock().expect("the log").push_str("tcpdump: listening on any, link-type LINUX_SLL2\n");
+                }
+                std::thread::sleep(std::time::Duration::from_secs(60));
+                None
+            })
+            .with_log_of(move |_| Some(log.lock().expect("the log").clone()));
+        let child = Command::new(env!("CARGO_BIN_EXE_netcheck"))
+            .args(["frontend", "pod/web:8080", "--live", "--yes", "--via=exec", "--capture=node"])
+            .env("KUBECONFIG", server.kubeconfig())
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("to run");
+        let before = std::time::Instant::now();
+        let there = || {
+            let counts = |a: &String| a.contains("/exec?") && a.contains("netstat");
+            !made(&server).is_empty() && (!begun || server.asked().iter().any(counts))
+        };
+        while !there() {
+            let waited = before.elapsed() < std::time::Duration::from_secs(30);
+            assert!(waited, "{begun}: it does not get on: {:?}", server.asked());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success());
+        let output = child.wait_with_output().expect("to end");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert_eq!(made(&server), Vec::<String>::new(), "{begun}: {said}");
+        assert!(said.contains("was stopped"), "{begun}: {said}");
+        // What the probe found out before is told.
+        assert_eq!(output.status.code(), Some(3), "{begun}: {said}");
+        let removed = server.asked().iter().filter(|a| a.starts_with("DELETE ")).count();
+        assert_eq!(removed, 1, "{begun}: {:?}", server.asked());
+    }
+}
+
+#[test]
 fn a_capture_that_is_refused_says_the_command() {
     let Some(world) = world_dropping() else { return };
     let refusal = "pods \"netcheck-1\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)";
@@ -280,15 +379,20 @@ fn a_capture_that_is_refused_says_the_command() {
 /// What `hubble observe -o jsonpb` writes of a flow that is dropped by policy.
 const DROPPED: &str = r#"{"flow":{"time":"2026-09-20T14:56:45.779111730Z","verdict":"DROPPED","drop_reason":133,"IP":{"source":"10.77.1.2","destination":"10.77.2.2","ipVersion":"IPv4"},"l4":{"TCP":{"source_port":38160,"destination_port":8080,"flags":{"SYN":true}}},"Type":"L3_L4","node_name":"node-1","traffic_direction":"INGRESS","drop_reason_desc":"POLICY_DENIED","Summary":"TCP Flags: SYN"},"node_name":"node-1","time":"2026-09-20T14:56:45.779111730Z"}"#;
 
-#[test]
-fn the_flow_log_of_cilium_is_asked() {
-    let Some(world) = world_dropping() else { return };
+/// The cluster with Cilium's agent on its node.
+fn with_cilium() -> Vec<Value> {
     let mut objects = cluster();
     objects.push(namespace("kube-system"));
     let mut agent = pod("cilium-x7", "10.77.9.9", &[]);
     agent["metadata"] =
         json!({"name": "cilium-x7", "namespace": "kube-system", "uid": "u", "labels": {"k8s-app": "cilium"}});
     objects.push(agent);
+    objects
+}
+
+#[test]
+fn the_flow_log_of_cilium_is_asked() {
+    let Some(world) = world_dropping() else { return };
     let run = shell(&world);
     let hubble = move |called: &Called<'_>| {
         if called.pod != "cilium-x7" {
@@ -299,7 +403,7 @@ fn the_flow_log_of_cilium_is_asked() {
         command.arg(format!("{DROPPED}\n{DROPPED}\n"));
         command
     };
-    let server = ApiServer::start(objects).with_shell(hubble);
+    let server = ApiServer::start(with_cilium()).with_shell(hubble);
     let args = [&FOLLOW[..], &["--via=exec", "--cni=cilium"]].concat();
     let (check, _) = report(&server, &args);
     let capture = captured(&check);

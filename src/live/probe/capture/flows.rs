@@ -11,15 +11,17 @@ use tokio::time::{Instant, timeout_at};
 use super::super::super::ask::{Ask, PODS};
 use super::super::super::client::{Api, JSON};
 use super::super::super::error::{LiveError, Trouble, shorten};
-use super::super::exec;
-use super::super::preflight::Rights;
+use super::super::preflight::{Needed, Rights};
 use super::super::session::{self, Place};
 use crate::probe_target::{Protocol, Target};
 
 /// Where Cilium's agents are looked for, and their label (its Helm chart's).
-const NAMESPACE: &str = "kube-system";
+pub(super) const NAMESPACE: &str = "kube-system";
 const LABEL: &str = "k8s-app=cilium";
 const CONTAINER: &str = "cilium-agent";
+
+/// What it takes there.
+pub(super) const RIGHTS: &Needed = &[("pods", "list"), ("pods/exec", "create"), ("pods/exec", "get")];
 
 /// Flows that are read.
 const MOST: u32 = 100;
@@ -88,7 +90,7 @@ pub(super) async fn agents(
     let list: List = serde_json::from_slice(&body).map_err(|_| {
         LiveError::new(Trouble::Protocol, format!("the server's answer to {} can't be read", ask.describe()))
     })?;
-    Rights::new(api, NAMESPACE).have(exec::RIGHTS).await?;
+    Rights::new(api, NAMESPACE).have(RIGHTS).await?;
     let mut command: Vec<String> = ["hubble", "observe", "--since", "1m", "--last"].map(str::to_owned).into();
     command.push(MOST.to_string());
     if let Some(from) = from {

@@ -16,7 +16,7 @@ use super::super::client::Api;
 use super::super::error::{LiveError, Trouble};
 use super::super::{Session, progress};
 use super::copy::Leftovers;
-use super::preflight::Rights;
+use super::preflight::{Needed, Rights};
 use super::subject::{self, Subject};
 use super::{Options, Probed, Ready, Via, Way, container, copy, ephemeral, exec};
 use crate::probe_counters::Changes;
@@ -25,6 +25,13 @@ use crate::probe_target::{Host, Target};
 
 pub use flows::Flows;
 pub use node::Seen;
+
+/// What reading the counters of an end by exec takes.
+pub(in crate::live) const BY_EXEC: &Needed = exec::RIGHTS;
+/// What reading the flow log of Cilium takes, and in which namespace.
+pub(in crate::live) const FLOW_LOG: (&str, &Needed) = (flows::NAMESPACE, flows::RIGHTS);
+/// What captures on the nodes take, in the client's namespace.
+pub(in crate::live) const ON_NODES: &Needed = node::RIGHTS;
 
 /// Packets of a burst: enough to stand out from what a quiet pod does, and few enough for an enforcer. (One of a real
 /// cluster let through 240 that came within 4 ms.)

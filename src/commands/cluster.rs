@@ -195,8 +195,7 @@ pub(super) fn tell(global: &Global, gathered: &Gathered, output: &mut Output) {
         return;
     }
     let what: Vec<String> = gathered.unread.iter().map(|u| u.what.clone()).collect();
-    output.note(&format!(
-        "note: you may not read {}; to know more, ask for\n{roles}\n",
-        crate::report::safe(&what.join(", "))
-    ));
+    let sentence = format!("note: you may not read {}; to know more, ask for\n", crate::report::safe(&what.join(", ")));
+    let sentence = crate::report::wrapped(&sentence, output.error_width());
+    output.note(&format!("{sentence}{roles}\n"));
 }

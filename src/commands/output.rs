@@ -1,9 +1,13 @@
 //! Standard output and standard error: colours, quiet, a reader that went away.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 
 use super::Exit;
 use crate::cli::{Format, Global, When};
+
+/// Notes that are remembered, where each is to be written once.
+const NOTES: usize = 1_000;
 
 /// Where a command writes to.
 #[derive(Debug)]
@@ -15,6 +19,8 @@ pub struct Output {
     /// Columns of the terminal; none where standard output isn't one.
     pub width: Option<usize>,
     quiet: bool,
+    /// Notes that were written, where each is to be written once.
+    noted: Option<BTreeSet<String>>,
     failed: bool,
     closed: bool,
 }
@@ -37,6 +43,7 @@ impl Output {
             error_color: colors(stderr),
             width,
             quiet: global.quiet,
+            noted: None,
             failed: false,
             closed: false,
         }
@@ -95,9 +102,22 @@ impl Output {
         }
     }
 
+    /// Has each note written once from here on, for what goes on and on.
+    #[cfg(feature = "live")]
+    pub(super) fn note_once(&mut self) {
+        self.noted = Some(BTreeSet::new());
+    }
+
     /// Writes a note for people to standard error.
     pub fn note(&mut self, text: &str) {
-        if !self.quiet {
+        let again = self.noted.as_mut().is_some_and(|noted| {
+            let again = noted.contains(text);
+            if noted.len() < NOTES {
+                noted.insert(text.to_owned());
+            }
+            again
+        });
+        if !self.quiet && !again {
             let _ = std::io::stderr().lock().write_all(text.as_bytes());
         }
     }

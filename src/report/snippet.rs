@@ -65,6 +65,13 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, color: bool, width: 
     out
 }
 
+/// The same with its message broken at `wrap`; what is drawn below it is as it is.
+pub fn fitted(diagnostic: &Diagnostic, sources: &SourceMap, color: bool, width: usize, wrap: Option<usize>) -> String {
+    let drawn = render(diagnostic, sources, color, width);
+    let (message, below) = drawn.split_at(drawn.find('\n').map_or(drawn.len(), |end| end + 1));
+    super::text::wrapped(message, wrap) + below
+}
+
 /// A line that names a place, without the line and column that follow the name.
 fn without_position(line: &str, name: &str) -> Option<String> {
     let (before, after) = line.split_once(name)?;

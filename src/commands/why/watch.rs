@@ -26,25 +26,43 @@ pub(super) fn run(global: &Global, args: &WhyArgs, output: &mut Output) -> Exit 
     let place = (!global.all_namespaces).then_some(namespace.as_str());
     let mut told = Told::default();
     let where_ = place.map_or_else(|| "all namespaces".to_owned(), |n| format!("namespace {n}"));
+    // What may not be read of one pod may not be read of the next.
+    output.note_once();
     output.note(&format!("watching pods in {where_}; stop with Ctrl-C\n"));
+    let lost = std::cell::RefCell::new(None::<String>);
     loop {
         let mut new: Option<Key> = None;
         let watched = session.watch_pods(
             place,
             |happening, json| {
+                lost.replace(None);
                 new = told.news(happening, json, session.now());
                 if new.is_some() { Next::Stop } else { Next::On }
             },
-            |why| eprintln!("note: {}; trying again", crate::report::safe(why)),
+            |why| {
+                // A server that is away is told of once, until it answers again.
+                if lost.replace(Some(why.to_owned())).as_deref() != Some(why) {
+                    eprintln!("note: {}; trying again", crate::report::safe(why));
+                }
+            },
         );
         if let Err(error) = watched {
             cluster::refuse(&error, output);
             return Exit::Error;
         }
-        let Some(key) = new else { return Exit::Yes };
+        let Some(key) = new else {
+            // A terminal shows Ctrl-C where the prompt is to stand.
+            if output.error_width().is_some() {
+                output.note("\r\x1b[K");
+            }
+            return Exit::Yes;
+        };
         let names = BTreeSet::from([key.clone()]);
         // What can't be read of one pod is told, and the next one looked at.
-        if let Some(reading) = read_of(&session, global, args, &key.0, Some(names), output) {
+        if let Some(reading) = read_of(&session, global, args, &key.0, Some(names), output)
+            // One that is gone by now is followed by another, which is told.
+            && reading.facts.pods.contains_key(&key)
+        {
             let one = WhyArgs { pods: vec![format!("{}/pod/{}", key.0, key.1)], ..args.clone() };
             let _ = super::answer(reading, global, &one, output);
             output.text("\n");

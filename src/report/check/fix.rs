@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::build::Facts;
 use crate::analysis::fix::{Change, Edit, EditTarget, Fix, Proposal};
 use crate::policy::rule::{RulePart, field_path};
-use crate::report::text::{Paint, safe};
+use crate::report::text::{Paint, safe, wrapped};
 use crate::source::{Part, Place};
 
 /// Edits that together make the check pass, confirmed by evaluating it again.
@@ -133,31 +133,38 @@ fn edit(facts: Facts<'_>, edit: &Edit) -> EditResult {
     }
 }
 
-/// The best fix for people, and how many others there are.
-pub(in crate::report) fn text(facts: Facts<'_>, proposal: &Proposal, all: bool, paint: Paint) -> String {
+/// The best fix for people, and how many others there are. Sentences are broken at `wrap`, commands never.
+pub(in crate::report) fn text(
+    facts: Facts<'_>,
+    proposal: &Proposal,
+    all: bool,
+    paint: Paint,
+    wrap: Option<usize>,
+) -> String {
     let mut out = String::new();
     for rule in &proposal.not_yours {
         let info = facts.policies.info(rule.rule.policy);
         let path = field_path(info.kind, &rule.rule, RulePart::Rule);
         let name = rule.name.as_ref().map(|n| format!(" (\"{n}\")")).unwrap_or_default();
-        let _ = writeln!(
-            out,
-            "{}: {path}{name} of {} denies in tier {}: no NetworkPolicy can override it; its administrator has to",
+        let line = format!(
+            "{}: {path}{name} of {} denies in tier {}: no NetworkPolicy can override it; its administrator has to\n",
             paint.cyan("help"),
             safe(&rule.reference),
             rule.tier
         );
+        out.push_str(&wrapped(&line, wrap));
     }
     if proposal.unsettled {
-        let _ =
-            writeln!(out, "{}: no edit is sure to open it: network plugins differ here, see --cni", paint.cyan("help"));
+        let help = paint.cyan("help");
+        let line = format!("{help}: no edit is sure to open it: network plugins differ here, see --cni\n");
+        out.push_str(&wrapped(&line, wrap));
     }
     let shown = if all { proposal.fixes.len() } else { 1 };
     for (index, fix) in proposal.fixes.iter().take(shown).enumerate() {
         if index > 0 {
             out.push_str("\nor\n");
         }
-        one(facts, fix, paint, &mut out);
+        one(facts, fix, paint, wrap, &mut out);
     }
     if proposal.fixes.len() > shown {
         let more = proposal.fixes.len() - shown;
@@ -167,14 +174,15 @@ pub(in crate::report) fn text(facts: Facts<'_>, proposal: &Proposal, all: bool, 
     out
 }
 
-fn one(facts: Facts<'_>, fix: &Fix, paint: Paint, out: &mut String) {
+fn one(facts: Facts<'_>, fix: &Fix, paint: Paint, wrap: Option<usize>, out: &mut String) {
     for edit in &fix.edits {
         let what = match &edit.target {
             EditTarget::Existing { .. } => format!("change {}", edit.reference()),
             EditTarget::New => format!("add {}", edit.reference()),
         };
         let steps = if edit.steps.is_empty() { String::new() } else { format!(": {}", edit.steps.join("; ")) };
-        let _ = writeln!(out, "{}: {}", paint.cyan("help"), safe(&format!("{what}{steps}")));
+        let line = format!("{}: {}\n", paint.cyan("help"), safe(&format!("{what}{steps}")));
+        out.push_str(&wrapped(&line, wrap));
         if let (Some(file), Some(line)) = place(facts, edit) {
             let _ = writeln!(out, "  {} {}:{line}", paint.dim("-->"), safe(&file));
         }
@@ -187,20 +195,16 @@ fn one(facts: Facts<'_>, fix: &Fix, paint: Paint, out: &mut String) {
         let _ = writeln!(out, "  {} {}", paint.bold("apply:"), safe(&edit.command()));
         let _ = writeln!(out, "  {}  {}", paint.bold("undo:"), safe(&edit.undo_command()));
         if let Some(owner) = &edit.owner {
-            let _ = writeln!(
-                out,
-                "  {}: {}",
-                paint.yellow("owned"),
-                safe(&format!("by {owner}: an edit by hand would be reverted"))
-            );
+            let said = format!("by {owner}: an edit by hand would be reverted");
+            out.push_str(&wrapped(&format!("  {}: {}\n", paint.yellow("owned"), safe(&said)), wrap));
         }
     }
     if fix.needs_admin {
         let _ =
             writeln!(out, "  {}: a cluster-wide policy: only its administrator can change it", paint.yellow("note"));
     }
-    changes(facts, "opens", &fix.effects.opened, paint, out);
-    changes(facts, "closes", &fix.effects.closed, paint, out);
+    changes(facts, "opens", &fix.effects.opened, paint, wrap, out);
+    changes(facts, "closes", &fix.effects.closed, paint, wrap, out);
     if fix.effects.cut_short {
         let _ =
             writeln!(out, "  {}: there are too many pods to compare them all: it may open more", paint.yellow("note"));
@@ -210,7 +214,7 @@ fn one(facts: Facts<'_>, fix: &Fix, paint: Paint, out: &mut String) {
 /// Lines of what is opened or closed before the rest is counted.
 const MOST_CHANGES: usize = 6;
 
-fn changes(facts: Facts<'_>, word: &str, all: &[Change], paint: Paint, out: &mut String) {
+fn changes(facts: Facts<'_>, word: &str, all: &[Change], paint: Paint, wrap: Option<usize>, out: &mut String) {
     let also: Vec<&Change> = all.iter().filter(|c| !c.asked).collect();
     if all.is_empty() {
         return;
@@ -226,7 +230,7 @@ fn changes(facts: Facts<'_>, word: &str, all: &[Change], paint: Paint, out: &mut
             (_, "opens") => " ".repeat(12),
             _ => " ".repeat(word.len() + 2),
         };
-        let _ = writeln!(out, "  {head}{}", safe(&change.summary(facts.cluster)));
+        out.push_str(&wrapped(&format!("  {head}{}\n", safe(&change.summary(facts.cluster))), wrap));
     }
     if also.len() > MOST_CHANGES {
         let _ = writeln!(out, "  {} and {} more, with -o json", " ".repeat(word.len() + 1), also.len() - MOST_CHANGES);

@@ -67,10 +67,10 @@ pub fn render(facts: Facts<'_>, asked: &Asked, drawing: Drawing) -> String {
         }
         for diagnostic in &asked.diagnostics {
             out.push('\n');
-            out.push_str(&snippet::render(diagnostic, facts.sources, drawing.color, drawing.width));
+            out.push_str(&snippet::fitted(diagnostic, facts.sources, drawing.color, drawing.width, drawing.wrap));
         }
     }
-    let fix = super::fix::text(facts, &asked.proposal, drawing.wide, paint);
+    let fix = super::fix::text(facts, &asked.proposal, drawing.wide, paint, drawing.wrap);
     if !fix.is_empty() {
         if !out.is_empty() {
             out.push('\n');

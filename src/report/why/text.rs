@@ -73,10 +73,11 @@ fn one(facts: Facts<'_>, finding: &Finding, drawing: Drawing, paint: Paint, out:
     let network = finding.network.as_deref();
     for diagnostic in network.map(|n| n.diagnostics.as_slice()).unwrap_or_default() {
         out.push('\n');
-        out.push_str(&snippet::render(diagnostic, facts.sources, drawing.color, drawing.width));
+        out.push_str(&snippet::fitted(diagnostic, facts.sources, drawing.color, drawing.width, drawing.wrap));
     }
-    let fix =
-        network.map(|n| super::super::check::fix::text(facts, &n.proposal, drawing.verbose, paint)).unwrap_or_default();
+    let fix = network
+        .map(|n| super::super::check::fix::text(facts, &n.proposal, drawing.verbose, paint, drawing.wrap))
+        .unwrap_or_default();
     if !fix.is_empty() {
         out.push('\n');
         out.push_str(&fix);

@@ -7,6 +7,10 @@ use clap::{CommandFactory, FromArgMatches};
 use netcheck::cli::{Cli, with_default_command};
 use netcheck::commands::{Exit, run};
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = with_default_command(std::env::args_os());
     let plugin = args

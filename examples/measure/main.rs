@@ -16,6 +16,11 @@ use std::time::Instant;
 use netcheck::policy::Direction;
 use work::Loaded;
 
+/// As in the program.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [what, shape, rest @ ..] = arguments.as_slice() else {

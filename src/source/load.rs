@@ -56,7 +56,7 @@ pub struct Limits {
     pub yaml_bytes: u64,
     /// Bytes of one JSON source.
     pub json_bytes: u64,
-    /// Bytes up to which a JSON source is kept, so that a place in it can be shown without reading its file again.
+    /// Bytes up to which JSON that can't be read again is kept, so that a place in it can be shown.
     pub kept_json_bytes: u64,
     /// Documents of one YAML source.
     pub documents: usize,
@@ -289,7 +289,9 @@ impl Loader {
     fn stream(&mut self, name: &str, reader: impl Read, path: Option<&Path>, length: Option<u64>) {
         let mut reader = reader;
         let mut head = Vec::new();
-        let kept = self.options.limits.kept_json_bytes;
+        // A file can be read again: no more of it is kept than what is looked at as a whole.
+        let again = length.filter(|_| path.is_some()).map(|_| WRITTEN_BY_HAND as u64);
+        let kept = self.options.limits.kept_json_bytes.min(again.unwrap_or(u64::MAX));
         // Of a file that is too large to be kept no more is needed than tells that it is JSON.
         let large = length.is_some_and(|length| length > kept);
         let peek = if large { kept.min(4096) } else { kept.saturating_add(1) };
@@ -341,10 +343,10 @@ impl Loader {
             }
         };
         if json {
-            let text: Arc<str> = text.into();
+            let text = Arc::new(text);
             self.json(name, Text::Kept(text.clone()), text.as_bytes());
         } else {
-            self.yaml(name, text.into());
+            self.yaml(name, Arc::new(text));
         }
     }
 
@@ -377,7 +379,7 @@ impl Loader {
         }
     }
 
-    fn yaml(&mut self, name: &str, text: Arc<str>) {
+    fn yaml(&mut self, name: &str, text: Arc<String>) {
         let (documents, wrong) = yaml::documents(&text);
         let source = self.input.sources.push(Source {
             name: name.to_owned(),

@@ -78,7 +78,7 @@ pub(super) struct JsonDocument {
 #[derive(Clone, Debug)]
 pub(super) enum Text {
     /// In memory.
-    Kept(Arc<str>),
+    Kept(Arc<String>),
     /// In a file that is read again on demand; at some places in it, in order, how many lines end before.
     File(PathBuf, Vec<(u64, u64)>, LastRead),
     /// It can't be read again; some items were kept, by where they start.

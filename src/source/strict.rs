@@ -2,6 +2,8 @@
 //!
 //! A text comes in; a typed value for each of its documents goes out, each with the `Origin` that leads back to its lines.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 
 use super::decode::Decoder;
@@ -28,7 +30,7 @@ pub fn read<T: DeserializeOwned>(
         name: name.to_owned(),
         cluster: false,
         layout: Layout::Yaml(documents.clone()),
-        text: Text::Kept(text.into()),
+        text: Text::Kept(Arc::new(text.to_owned())),
     });
     let at = |error: yaml::YamlError| {
         let out = Diagnostic::error(error.message).at_bytes(source, error.range, String::new());

@@ -236,6 +236,52 @@ fn tls_goes_through_a_proxy_to_the_server() {
 }
 
 #[test]
+fn a_socks_proxy_is_told_a_name_and_a_password() {
+    let Some(certificates) = Certificates::make() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let server = ApiServer::start(cluster()).with_token("t");
+    let login = Some(("dev", "p@ss:word"));
+    let proxy = Proxy::socks_for(server.port(), login);
+    let url = |user: &str, port: u16| format!("socks5h://{user}127.0.0.1:{port}");
+    let named = |user: &str| format!("proxy-url: {}", url(user, proxy.port));
+    let http = |cluster: &str| kubeconfig(directory.path(), "http://api.test:8001", cluster);
+    check(&http(&named("dev:p%40ss:word@"))).assert().code(0);
+    check(&http("")).env("HTTP_PROXY", url("dev:p%40ss%3Aword@", proxy.port)).assert().code(0);
+    let asked = proxy.asked();
+    assert!(asked.iter().all(|a| a == "api.test:8001") && !asked.is_empty(), "{asked:?}");
+
+    // TLS and the user's own certificate, as without a proxy.
+    let inner = Proxy::socks_for(certificates.before_for(server.port(), Clients::Known), login);
+    let (certificate, key) = certificates.client("dev", 1);
+    let user = format!("token: t\nclient-certificate: {}\nclient-key: {}", certificate.display(), key.display());
+    let known = format!(
+        "certificate-authority: {}\nproxy-url: {}",
+        certificates.authority().display(),
+        url("dev:p%40ss:word@", inner.port)
+    );
+    check(&kubeconfig_as(directory.path(), "https://api.test:6443", &known, &user)).assert().code(0);
+    assert!(inner.asked().iter().all(|a| a == "api.test:6443") && !inner.asked().is_empty(), "{:?}", inner.asked());
+
+    let open = Proxy::socks(server.port());
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let in_like_this = "the proxy does not let in who logs in like this";
+    for (user, port, why, advice) in [
+        ("dev:hunter2@", proxy.port, "the proxy does not take the name and the password", "NO_PROXY"),
+        ("", proxy.port, in_like_this, "it wants a name and a password"),
+        ("dev:hunter2@", open.port, in_like_this, "it wants no name and no password"),
+        ("dev:hunter2@", dead, "the proxy does not answer", "NO_PROXY"),
+        ("", dead, "the proxy does not answer", "NO_PROXY"),
+    ] {
+        check(&http(&format!("proxy-url: {}", url(user, port)))).assert().code(2).stderr(
+            contains(format!("can't reach `http://api.test:8001`: {why}"))
+                .and(contains(advice))
+                .and(contains(format!("through the proxy `socks5://127.0.0.1:{port}`")))
+                .and(contains("hunter2").not()),
+        );
+    }
+}
+
+#[test]
 fn a_proxy_that_stands_in_the_way_is_named_without_its_password() {
     let directory = tempfile::tempdir().unwrap();
     let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

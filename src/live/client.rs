@@ -20,6 +20,8 @@ pub(super) struct Api {
     server: String,
     /// The proxy that leads to it, for messages.
     proxy: Option<String>,
+    /// Whether that proxy is told a name and a password.
+    login: bool,
     /// The client certificate that is shown to it.
     identity: Option<Identity>,
     /// How long one request may take.
@@ -86,12 +88,19 @@ impl Api {
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let proxy = config.proxy_url.as_ref().map(|url| super::config::without_user(&url.to_string()));
         let identity = Identity::of(&config.auth_info);
-        let client = kube::Client::try_from(config).map_err(|error| of_config(&error))?;
+        let login = super::socks::login(&config);
+        let logs_in = login.is_some();
+        let client = match login {
+            Some(login) => super::socks::client(&config, login),
+            None => kube::Client::try_from(config),
+        };
+        let client = client.map_err(|error| of_config(&error))?;
         let timeout = limit.unwrap_or(TIMEOUT);
         Ok(Self {
             client,
             server,
             proxy: proxy.map(|url| url.trim_end_matches('/').to_owned()),
+            login: logs_in,
             identity,
             timeout,
             sent: AtomicUsize::new(0),
@@ -264,6 +273,11 @@ impl Api {
                 "the way leads through the proxy `{proxy}`: look at HTTPS_PROXY, NO_PROXY and `proxy-url` in the kubeconfig"
             );
             error.helps.insert(0, help);
+            if error.message.ends_with(super::error::NO_WAY_IN) {
+                let help =
+                    if self.login { "it wants no name and no password" } else { "it wants a name and a password" };
+                error.helps.insert(0, format!("{help}: `socks5://NAME:PASSWORD@HOST:PORT` is an address with both"));
+            }
         }
         Failure { error: self.refused(error), wait: passing.then_some(Duration::ZERO) }
     }

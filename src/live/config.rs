@@ -269,8 +269,13 @@ fn proxy_url(text: &str, from: &str) -> Result<http::Uri, LiveError> {
         return Err(wrong("only http, https and socks5 are known"));
     }
     let authority = url.authority().map_or("", http::uri::Authority::as_str);
-    if socks && authority.contains('@') {
-        return Err(wrong("a name and a password can't be given to a proxy of this kind"));
+    if let (true, Some((user, _))) = (socks, authority.rsplit_once('@')) {
+        // RFC 1929: a byte tells the length of each; an empty one is no name.
+        let (name, password) = user.split_once(':').unwrap_or((user, ""));
+        let length = |part: &str| super::socks::decode(part).len();
+        if length(name) == 0 || length(name) > 255 || length(password) > 255 {
+            return Err(wrong("the name and the password for it have up to 255 bytes each, and a name there must be"));
+        }
     }
     if socks && url.port().is_none() {
         // RFC 1928's port; the library would take HTTP's.
@@ -297,7 +302,9 @@ mod tests {
         assert_eq!(read("http://user:pw@proxy:3128"), Ok("http://user:pw@proxy:3128/".to_owned()));
         assert_eq!(read("socks5h://proxy"), Ok("socks5://proxy:1080/".to_owned()));
         assert_eq!(read("socks5://proxy:9050"), Ok("socks5://proxy:9050/".to_owned()));
-        for bad in ["ftp://user:secret@proxy", "socks5://user:secret@proxy", "http://user:secret@[proxy"] {
+        assert_eq!(read("socks5h://user:p%40@proxy"), Ok("socks5://user:p%40@proxy:1080/".to_owned()));
+        let long = format!("socks5://user:secret{}@proxy", "x".repeat(250));
+        for bad in ["ftp://user:secret@proxy", "socks5://:secret@proxy", &long, "http://user:secret@[proxy"] {
             let error = read(bad).unwrap_err();
             assert!(!error.message.contains("secret") && error.helps == ["look at it"], "{error:?}");
         }

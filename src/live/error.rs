@@ -163,6 +163,9 @@ fn unread(what: &str, field: &str, why: &LoadDataError) -> String {
     }
 }
 
+/// What a SOCKS proxy says that wants a password and is shown none, or the other way round.
+pub(super) const NO_WAY_IN: &str = "the proxy does not let in who logs in like this";
+
 /// An error of the way to the server, and whether it may pass by itself.
 pub(super) fn of_client(error: &kube::Error, server: &str) -> (LiveError, bool) {
     if let Some(error) = auth(error) {
@@ -195,6 +198,16 @@ pub(super) fn of_client(error: &kube::Error, server: &str) -> (LiveError, bool) 
     let network = "is the cluster up, and does the network or the VPN lead there? `kubectl config view --minify` shows the address";
     if all.contains("dns error") || all.contains("failed to lookup") {
         return (LiveError::new(Trouble::Unreachable, at("its name can't be resolved")).help(network), false);
+    }
+    if let Some((_, why)) = all.rsplit_once("socks error: ") {
+        let why = match why {
+            "failed to create underlying connection" => "the proxy does not answer",
+            "credentials not accepted" => "the proxy does not take the name and the password that it is told",
+            // Said to who shows a name and a password as to who shows none.
+            "server does not support user/pass authentication" => NO_WAY_IN,
+            other => &shorten(&format!("the proxy says `{other}`")),
+        };
+        return (LiveError::new(Trouble::Unreachable, at(why)), false);
     }
     let connecting = all.contains("(connect)");
     match io_kind {

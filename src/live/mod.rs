@@ -17,6 +17,7 @@ mod pages;
 pub mod probe;
 mod progress;
 pub mod rights;
+mod socks;
 pub mod watch;
 pub mod why;
 

@@ -204,28 +204,16 @@ impl Proxy {
 
     /// One of SOCKS 5 (RFC 1928), for names.
     pub fn socks(server: u16) -> Self {
+        Self::socks_for(server, None)
+    }
+
+    /// The same for who has this name and this password (RFC 1929) alone.
+    pub fn socks_for(server: u16, login: Option<(&'static str, &'static str)>) -> Self {
         let asked = Arc::<Mutex<Vec<String>>>::default();
         let kept = asked.clone();
-        let port = listen(move |mut stream| {
-            let mut read = |length: usize| {
-                let mut bytes = vec![0; length];
-                stream.read_exact(&mut bytes).map(|()| bytes)
-            };
-            let Ok(hello) = read(2) else { return };
-            if read(usize::from(hello[1])).is_err() || stream.write_all(&[5, 0]).is_err() {
-                return;
-            }
-            let mut read = |length: usize| {
-                let mut bytes = vec![0; length];
-                stream.read_exact(&mut bytes).map(|()| bytes)
-            };
-            let Ok(head) = read(5) else { return };
-            assert_eq!(head[..4], [5, 1, 0, 3], "a connection to a name");
-            let Ok(rest) = read(usize::from(head[4]) + 2) else { return };
-            let (name, port) = rest.split_at(rest.len() - 2);
-            let port = u16::from_be_bytes([port[0], port[1]]);
-            kept.lock().expect("no panic").push(format!("{}:{port}", String::from_utf8_lossy(name)));
-            if stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).is_ok() {
+        let port = listen(move |stream| {
+            if let Some((stream, wanted)) = greet(stream, login) {
+                kept.lock().expect("no panic").push(wanted);
                 join(stream, server);
             }
         });
@@ -236,6 +224,42 @@ impl Proxy {
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no panic").clone()
     }
+}
+
+/// What a SOCKS 5 proxy says before it passes anything on: the connection, and what it is to lead to.
+fn greet(mut stream: TcpStream, login: Option<(&str, &str)>) -> Option<(TcpStream, String)> {
+    fn read(stream: &mut TcpStream, length: u8) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; usize::from(length)];
+        stream.read_exact(&mut bytes).ok().map(|()| bytes)
+    }
+    fn say(stream: &mut TcpStream, bytes: &[u8]) -> Option<()> {
+        stream.write_all(bytes).ok()
+    }
+    let hello = read(&mut stream, 2)?;
+    let methods = read(&mut stream, hello[1])?;
+    let method = if login.is_some() { 2 } else { 0 };
+    if !methods.contains(&method) {
+        say(&mut stream, &[5, 0xff])?;
+        return None;
+    }
+    say(&mut stream, &[5, method])?;
+    if let Some((name, password)) = login {
+        let mut part = |before: u8| {
+            let head = read(&mut stream, before + 1)?;
+            read(&mut stream, head[usize::from(before)])
+        };
+        let good = (part(1)?, part(0)?) == (name.as_bytes().to_vec(), password.as_bytes().to_vec());
+        say(&mut stream, &[1, u8::from(!good)])?;
+        if !good {
+            return None;
+        }
+    }
+    let head = read(&mut stream, 5)?;
+    assert_eq!(head[..4], [5, 1, 0, 3], "a connection to a name");
+    let name = read(&mut stream, head[4])?;
+    let port = read(&mut stream, 2)?;
+    say(&mut stream, &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])?;
+    Some((stream, format!("{}:{}", String::from_utf8_lossy(&name), u16::from_be_bytes([port[0], port[1]]))))
 }
 
 /// Passes everything on, both ways.

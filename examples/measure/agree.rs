@@ -6,7 +6,7 @@ use netcheck::analysis::graph::{Options, build};
 use netcheck::model::{PodId, Protocol};
 use netcheck::reach::{Endpoint, Evaluator, Flow, Outcome};
 use netcheck::report::check::Facts;
-use netcheck::report::graph::report;
+use netcheck::report::graph::{Reasons, report};
 use netcheck::source::SourceMap;
 use serde_json::Value;
 
@@ -75,7 +75,7 @@ pub fn agree(loaded: &Loaded, wanted: usize) -> Result<Asked, String> {
     let sources = SourceMap::default();
     let facts = Facts { cluster, policies: &loaded.policies, sources: &sources };
     let document =
-        serde_json::to_value(report(facts, None, &graph, &loaded.profile.name)).map_err(|e| e.to_string())?;
+        serde_json::to_value(report(facts, Reasons::None, &graph, &loaded.profile.name)).map_err(|e| e.to_string())?;
     let members: Vec<&Value> = document["edges"].as_array().into_iter().flatten().collect();
     // The edges that each end is a client of, and a server of.
     let mut of: [HashMap<&str, HashSet<usize>>; 2] = Default::default();

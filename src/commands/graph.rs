@@ -11,7 +11,7 @@ use crate::reach::Evaluator;
 use crate::reach::matrix::L4Set;
 use crate::report::Paint;
 use crate::report::check::Facts;
-use crate::report::graph;
+use crate::report::graph::{self, Reasons};
 
 /// Runs the command.
 pub(super) fn run(global: &Global, args: &GraphArgs, output: &mut Output) -> Exit {
@@ -41,8 +41,13 @@ pub(super) fn run(global: &Global, args: &GraphArgs, output: &mut Output) -> Exi
     let facts = Facts { cluster: &input.cluster, policies: &input.policies, sources: &input.sources };
     let evaluator = Evaluator::new(&input.cluster, &input.policies, &input.profile);
     let wide = args.output == GraphOutput::Wide || (args.output == GraphOutput::Table && global.verbose > 0);
-    let rules = wide || matches!(args.output, GraphOutput::Csv | GraphOutput::Json | GraphOutput::Html);
-    let report = graph::report(facts, rules.then_some(&evaluator), &answer, &input.profile.name);
+    let reasons = match args.output {
+        GraphOutput::Json | GraphOutput::Html => Reasons::Texts(&evaluator),
+        GraphOutput::Csv => Reasons::Places(&evaluator),
+        _ if wide => Reasons::Places(&evaluator),
+        _ => Reasons::None,
+    };
+    let report = graph::report(facts, reasons, &answer, &input.profile.name);
     let limit = graph::Limit { lines: args.limit, width: output.width };
     match args.output {
         GraphOutput::Table | GraphOutput::Wide if args.exposure => {

@@ -22,12 +22,28 @@ const MOST_LINES: usize = 60;
 /// Characters of such a line.
 const MOST_WIDTH: usize = 200;
 
-/// The document; without an evaluator, without the rules that decide.
-pub fn report(facts: Facts<'_>, evaluator: Option<&Evaluator<'_>>, graph: &Graph, cni: &str) -> GraphReport {
+/// What is told of the rules that decide, by the evaluator that says which they are.
+#[derive(Clone, Copy)]
+pub enum Reasons<'e> {
+    /// Nothing.
+    None,
+    /// Where they stand.
+    Places(&'e Evaluator<'e>),
+    /// That, and how they are written.
+    Texts(&'e Evaluator<'e>),
+}
+
+/// The document.
+pub fn report(facts: Facts<'_>, reasons: Reasons<'_>, graph: &Graph, cni: &str) -> GraphReport {
+    let (evaluator, texts) = match reasons {
+        Reasons::None => (None, false),
+        Reasons::Places(evaluator) => (Some(evaluator), false),
+        Reasons::Texts(evaluator) => (Some(evaluator), true),
+    };
     let ends = ends(facts, &graph.ends);
     let id = |end: &u32| ends[*end as usize].id.clone();
     let expand = graph.pairs() <= MOST_PAIRS;
-    let mut rules = Rules { facts, known: FxHashMap::default(), out: Vec::new() };
+    let mut rules = Rules { facts, texts, known: FxHashMap::default(), out: Vec::new() };
     let mut edges: Vec<GraphEdge> = Vec::new();
     let mut counts = GraphCounts {
         pods: graph.ends.iter().map(|e| e.pods.len() as u64).sum(),
@@ -172,6 +188,8 @@ pub(super) fn ends(facts: Facts<'_>, ends: &[End]) -> Vec<GraphEnd> {
 /// The rules of a document, each once.
 struct Rules<'a> {
     facts: Facts<'a>,
+    /// Whether they are shown as they are written.
+    texts: bool,
     known: FxHashMap<(Decider, Direction), usize>,
     out: Vec<GraphRule>,
 }
@@ -196,16 +214,17 @@ impl Rules<'_> {
     fn rule(&self, rule: &RuleRef, tier: &Tier, direction: Direction) -> GraphRule {
         let info = self.facts.policies.info(rule.policy);
         let path = field_path(info.kind, rule, RulePart::Rule);
-        GraphRule {
-            place: rule_place(self.facts, rule, tier, direction.name()),
-            yaml: yaml(self.facts.sources, info.origin, &path),
-        }
+        GraphRule { place: rule_place(self.facts, rule, tier, direction.name()), yaml: self.yaml(info.origin, &path) }
+    }
+
+    fn yaml(&self, origin: Origin, path: &FieldPath) -> Option<String> {
+        if self.texts { yaml(self.facts.sources, origin, path) } else { None }
     }
 
     fn isolation(&self, policy: PolicyId, tier: &Tier, direction: Direction) -> GraphRule {
         let origin = self.facts.policies.info(policy).origin;
         let path = FieldPath::keys("spec.podSelector");
-        let yaml = yaml(self.facts.sources, origin, &path);
+        let yaml = self.yaml(origin, &path);
         GraphRule { place: place(self.facts, policy, tier, "DefaultDeny", direction.name(), path), yaml }
     }
 }

@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::check::PolicyPlace;
 
 pub use answer::{GraphAnswer, GraphCut, GraphReached, answer, answer_text};
-pub use build::report;
+pub use build::{Reasons, report};
 pub use csv::csv;
 pub use dot::dot;
 pub use exposure::{GraphExposure, GraphThrough};

@@ -95,7 +95,7 @@ impl Dump {
                 Ok(parsed) => {
                     show(loader.options.observer.as_ref(), &raw.type_meta, Content::Json(&raw.bytes), None);
                     if self.keep_items
-                        && parsed.object.as_ref().is_some_and(|(kind, _)| kind.decides())
+                        && decides(&parsed)
                         && let Ok(text) = std::str::from_utf8(&raw.bytes)
                     {
                         self.kept.insert(raw.start, text.into());
@@ -212,6 +212,8 @@ impl json::Sink for Reader<'_> {
                     && next_line == self.base + read.start + read.from as u64
                 {
                     self.dump.lines.push((next_line, *before));
+                    let start = self.base + read.start;
+                    self.dump.lines.extend(read.marks.iter().map(|(at, lines)| (start + at, *before + lines)));
                     *before += read.lines;
                     next_line = self.base + read.start + read.bytes.len() as u64;
                 }
@@ -266,6 +268,8 @@ pub(super) struct Done {
     pub stop: (usize, Next),
     /// Lines that end in it.
     lines: u64,
+    /// Where the items start that diagnostics point into, and how many lines end before, in it: those are read again.
+    marks: Vec<(u64, u64)>,
 }
 
 /// An item that was read.
@@ -278,6 +282,11 @@ struct Item {
     written: Option<Vec<u8>>,
     kept: Option<Arc<str>>,
     seen: Option<Seen>,
+}
+
+/// Whether an object decides, so that diagnostics point into it.
+fn decides(parsed: &Parsed) -> bool {
+    parsed.object.as_ref().is_some_and(|(kind, _)| kind.decides())
 }
 
 /// How the items of one list are read.
@@ -320,9 +329,21 @@ impl Work {
                 _ => break (at, Next::Separator),
             }
         };
+        let (mut lines, mut marks) = (0, Vec::new());
         // Of a cluster's answers no line is ever named.
-        let lines = if self.reading.cluster { 0 } else { memchr::memchr_iter(b'\n', &bytes[from..]).count() as u64 };
-        Done { bytes, from, start, items, stop, lines }
+        if !self.reading.cluster {
+            let mut counted = from;
+            let mut count = |to: usize| {
+                lines += memchr::memchr_iter(b'\n', &bytes[counted..to]).count() as u64;
+                counted = to;
+                lines
+            };
+            for item in items.iter().filter(|item| decides(&item.parsed)) {
+                marks.push((item.range.start as u64, count(item.range.start)));
+            }
+            count(bytes.len());
+        }
+        Done { bytes, from, start, items, stop, lines, marks }
     }
 
     fn item(&self, bytes: &[u8], at: usize, number: u32) -> Result<Item, Odd> {
@@ -344,8 +365,8 @@ impl Work {
         let object::Item { parsed, type_meta, end, written } = object::item(origin, &self.reading, &bytes[at..])?;
         let range = at..at + end;
         let text = written.as_deref().unwrap_or(&bytes[range.clone()]);
-        let decides = self.keep_items && parsed.object.as_ref().is_some_and(|(kind, _)| kind.decides());
-        let kept = if decides { std::str::from_utf8(text).ok().map(Arc::from) } else { None };
+        let kept =
+            if self.keep_items && decides(&parsed) { std::str::from_utf8(text).ok().map(Arc::from) } else { None };
         let seen = match &self.observer {
             Some(Observer(observer)) => observer.see(&observed(&type_meta, Content::Json(text))),
             None => None,

@@ -44,7 +44,13 @@ pub struct Arriving {
 impl Arriving {
     /// The answer without the items that were read, which is the same list with fewer of them. Whole where it is none.
     pub fn outline(&self) -> Cow<'_, [u8]> {
-        if self.head.is_empty() { Cow::Borrowed(&self.rest) } else { Cow::Owned([&self.head[..], &self.rest].concat()) }
+        if self.head.is_empty() {
+            return Cow::Borrowed(&self.rest);
+        }
+        // No comma follows on what is left out.
+        let at = blank(&self.rest, 0);
+        let from = if self.next == Next::Separator && self.rest.get(at) == Some(&b',') { at + 1 } else { 0 };
+        Cow::Owned([&self.head[..], &self.rest[from..]].concat())
     }
 
     /// How many bytes came.
@@ -230,9 +236,15 @@ fn ends(arriving: &Arriving) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::super::{Input, LoadError, Options};
     use super::*;
     use crate::source::wire::Object;
+
+    fn json(text: &[u8]) -> Value {
+        serde_json::from_slice(text).unwrap_or_default()
+    }
 
     /// Reads answers one after the other, or as they come in pieces of so many bytes.
     fn read(bodies: &[&str], piece: Option<usize>) -> Result<Input, LoadError> {
@@ -247,6 +259,10 @@ mod tests {
             let mut arriving = loader.arriving(source, memory);
             body.as_bytes().chunks(piece).for_each(|piece| loader.more(&mut arriving, piece));
             assert_eq!(arriving.bytes(), body.len());
+            let (all, left) = (json(body.as_bytes()), json(&arriving.outline()));
+            if all != Value::Null {
+                assert_eq!((&all["kind"], &all["metadata"]), (&left["kind"], &left["metadata"]), "{left}");
+            }
             memory = loader.end(arriving);
         }
         loader.finish()
@@ -300,15 +316,17 @@ mod tests {
         let mut arriving = loader.arriving(source, Vec::new());
         let item = r#"{"metadata":{"name":"a-name-of-some-length","labels":{"app":"web"}}}"#;
         let head = r#"{"kind":"PodList","apiVersion":"v1","metadata":{"continue":"x"},"items":["#;
-        for text in [head, item, ",", item, ",", &item[..20]] {
+        for text in [head, item, ",", item, ",", item, ",", &item[..20]] {
             loader.more(&mut arriving, text.as_bytes());
         }
         assert!(arriving.outline().len() < head.len() + item.len(), "{arriving:?}");
+        let whole = [&arriving.outline(), &item.as_bytes()[20..], b"]}"].concat();
+        assert_eq!(json(&whole)["items"].as_array().map(Vec::len), Some(1), "{arriving:?}");
         loader.more(&mut arriving, &item.as_bytes()[20..]);
         loader.more(&mut arriving, b"]}");
-        assert_eq!(arriving.bytes(), head.len() + 3 * item.len() + 4);
+        assert_eq!(arriving.bytes(), head.len() + 4 * item.len() + 5);
         loader.end(arriving);
-        assert_eq!(loader.objects(), 3);
+        assert_eq!(loader.objects(), 4);
     }
 
     /// Two lists at the same time, as the server sends them.

@@ -368,49 +368,16 @@ fn a_pod_asks_its_own_cluster() {
 #[cfg(target_os = "linux")]
 #[test]
 fn ctrl_c_leaves_a_clean_line() {
-    use std::fs::File;
-    use std::io::{Read, Write};
     use std::os::unix::process::ExitStatusExt;
-    use std::process::{Command, Stdio};
 
     let server = ApiServer::start(cluster()).fault(
         "/pods",
         api_server::What::Slow(std::time::Duration::from_secs(30)),
         usize::MAX,
     );
-    let pty = nix::pty::openpty(None, None).expect("a terminal");
-    let ours = Stdio::from(pty.slave.try_clone().expect("a second handle"));
-    let child = Command::new("setsid")
-        .arg("--ctty")
-        .arg(assert_cmd::cargo::cargo_bin!("netcheck"))
-        .args(["snapshot", "-A"])
-        .env("KUBECONFIG", server.kubeconfig())
-        .stdin(Stdio::from(pty.slave.try_clone().expect("a second handle")))
-        .stdout(Stdio::null())
-        .stderr(ours)
-        .spawn();
-    let Ok(mut child) = child else {
-        eprintln!("skipped: no setsid");
-        return;
-    };
-    drop(pty.slave);
-    let mut terminal = File::from(pty.master);
-    let (mut seen, mut typed) = (Vec::new(), false);
-    let mut buffer = [0; 4096];
-    // Reading fails once nobody has the other end any more.
-    while let Ok(length) = terminal.read(&mut buffer) {
-        if length == 0 {
-            break;
-        }
-        seen.extend_from_slice(&buffer[..length]);
-        if !typed && String::from_utf8_lossy(&seen).contains("reading the cluster") {
-            terminal.write_all(b"\x03").expect("it is typed");
-            typed = true;
-        }
-    }
-    let status = child.wait().expect("it ends");
-    let text = String::from_utf8_lossy(&seen);
-    assert!(typed, "{text:?}");
+    let ready = |seen: &str| seen.contains("reading the cluster");
+    let run = api_server::terminal::interrupted(&["snapshot", "-A"], &server.kubeconfig(), false, ready);
+    let Some((status, text)) = run else { return };
     // A shell says 130 of it.
     assert_eq!(status.signal(), Some(2), "{status:?} {text:?}");
     assert!(text.ends_with("\r\u{1b}[K"), "{text:?}");

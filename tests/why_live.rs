@@ -361,8 +361,6 @@ fn a_watch_tells_each_new_loop_once_and_ends_when_told_to() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_watch_on_a_terminal_keeps_to_its_columns_and_says_nothing_twice() {
-    use std::io::{Read, Write};
-
     let case = blocked();
     let mut items = case.items();
     let looping = items.iter().find(|i| i["metadata"]["name"] == "svc-7d9f-abcde").unwrap().clone();
@@ -378,45 +376,23 @@ fn a_watch_on_a_terminal_keeps_to_its_columns_and_says_nothing_twice() {
         .with_log("app", "svc-8e0a-fghij", "svc", false, &log)
         .with_kinds(&CLUSTER_POLICIES)
         .deny("clusternetworkpolicies", None);
-    let size = nix::pty::Winsize { ws_row: 50, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-    let pty = nix::pty::openpty(Some(&size), None).expect("a terminal");
-    let end = || Stdio::from(pty.slave.try_clone().expect("a second handle"));
-    let child = Command::new("setsid")
-        .args(["--ctty", env!("CARGO_BIN_EXE_netcheck"), "why", "--watch", "-n", "app"])
-        .env("KUBECONFIG", server.kubeconfig())
-        .env("NO_COLOR", "1")
-        .stdin(end())
-        .stdout(end())
-        .stderr(end())
-        .spawn();
-    let Ok(mut child) = child else {
-        eprintln!("skipped: no setsid");
-        return;
+    let ready = |seen: &str| {
+        if seen.matches("policy-blocked[NC2001]").count() != 2 || !seen.ends_with("\r\n\r\n") {
+            return false;
+        }
+        // The watch goes on after the second.
+        let waited = std::time::Instant::now();
+        while !server.asked().iter().any(|a| a.contains("watch=true")) {
+            assert!(waited.elapsed().as_secs() < 60, "{:?}", server.asked());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        true
     };
-    drop(pty.slave);
-    let mut terminal = std::fs::File::from(pty.master);
-    let (mut seen, mut typed) = (Vec::new(), false);
-    let mut buffer = [0; 4096];
-    while let Ok(length) = terminal.read(&mut buffer) {
-        if length == 0 {
-            break;
-        }
-        seen.extend_from_slice(&buffer[..length]);
-        let text = String::from_utf8_lossy(&seen);
-        if !typed && text.matches("policy-blocked[NC2001]").count() == 2 && text.ends_with("\r\n\r\n") {
-            // The watch goes on after the second.
-            let waited = std::time::Instant::now();
-            while !server.asked().iter().any(|a| a.contains("watch=true")) {
-                assert!(waited.elapsed().as_secs() < 60, "{:?}", server.asked());
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
-            terminal.write_all(b"\x03").expect("it is typed");
-            typed = true;
-        }
-    }
-    let status = child.wait().unwrap();
-    let text = String::from_utf8_lossy(&seen).replace("\r\n", "\n");
-    assert!(typed && text.ends_with("\r\u{1b}[K"), "{text:?}");
+    let args = ["why", "--watch", "-n", "app"];
+    let run = api_server::terminal::interrupted(&args, &server.kubeconfig(), true, ready);
+    let Some((status, text)) = run else { return };
+    let text = text.replace("\r\n", "\n");
+    assert!(text.ends_with("\r\u{1b}[K"), "{text:?}");
     assert_eq!(status.code(), Some(0), "{text}");
     assert_eq!(text.matches("you may not read").count(), 1, "{text}");
     assert!(!text.contains("\n\n\n"), "{text}");

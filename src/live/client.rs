@@ -172,7 +172,9 @@ impl Api {
     ) -> Result<T, LiveError> {
         let mut attempt = 1;
         loop {
-            match self.once(sent, most, what, take(), start).await {
+            self.sent.fetch_add(1, Ordering::Relaxed);
+            let tried = tokio::time::timeout(self.timeout, self.exchange(sent, most, what, take(), start)).await;
+            match tried.unwrap_or_else(|_| Err(Failure { error: timeout(&self.server), wait: None })) {
                 Ok(body) => return Ok(body),
                 Err(failure) => match failure.wait {
                     Some(wait) if attempt < TRIES => {
@@ -183,21 +185,6 @@ impl Api {
                     _ => return Err(failure.error),
                 },
             }
-        }
-    }
-
-    async fn once<T: Take>(
-        &self,
-        sent: &Sent<'_>,
-        most: usize,
-        what: &str,
-        into: T,
-        start: Watch<'_>,
-    ) -> Result<T, Failure> {
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        match tokio::time::timeout(self.timeout, self.exchange(sent, most, what, into, start)).await {
-            Ok(result) => result,
-            Err(_) => Err(Failure { error: timeout(&self.server), wait: None }),
         }
     }
 

@@ -11,6 +11,8 @@ mod exec;
 mod kubelet;
 pub mod objects;
 mod rbac;
+#[cfg(target_os = "linux")]
+pub mod terminal;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
